@@ -1,0 +1,12 @@
+//! The reference server of the `tr` network, as a library so that tests and benchmarks reach its parts.
+
+pub mod admin;
+pub mod backend;
+pub mod clock;
+pub mod config;
+pub mod gateway;
+pub mod ledger;
+pub mod link;
+pub mod logging;
+pub mod store;
+pub mod tls;
