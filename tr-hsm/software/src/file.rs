@@ -12,7 +12,7 @@ use tr_hsm::{Algorithm, Attributes, Export, Label, Origin, SECRET_LEN, Secret, U
 use zeroize::Zeroizing;
 
 use crate::{
-    KdfParams, StoreError, aead,
+    Params, StoreError, aead,
     kdf::SALT_LEN,
     keys::{Entry, Key, Keys},
 };
@@ -33,7 +33,7 @@ pub(crate) const MAX_FILE: usize = HEADER_LEN + MAX_BODY + TAG_LEN;
 /// The public part of a key file: what must be known before the passphrase is of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    pub(crate) params: KdfParams,
+    pub(crate) params: Params,
     pub(crate) salt: [u8; SALT_LEN],
     nonce: [u8; NONCE_LEN],
     body_len: u32,
@@ -54,7 +54,7 @@ impl Header {
 
     /// The cost of its key derivation.
     #[must_use]
-    pub const fn params(&self) -> KdfParams {
+    pub const fn params(&self) -> Params {
         self.params
     }
 
@@ -115,7 +115,7 @@ fn split(file: &[u8]) -> Result<(Header, &[u8], &[u8]), StoreError> {
     if kdf != ARGON2ID_13 {
         return Err(StoreError::UnknownKdf { found: kdf });
     }
-    let params = KdfParams::new(memory, passes, lanes)?;
+    let params = Params::new(memory, passes, lanes)?;
     let (octets, body) = file.split_at_checked(HEADER_LEN).ok_or_else(|| cut(End))?;
     let clear_len = usize::try_from(body_len).unwrap_or(usize::MAX);
     let expected = clear_len.saturating_add(HEADER_LEN).saturating_add(TAG_LEN);
@@ -144,7 +144,7 @@ fn split(file: &[u8]) -> Result<(Header, &[u8], &[u8]), StoreError> {
 /// Writes a whole key file.
 pub(crate) fn seal(
     keys: &Keys,
-    params: KdfParams,
+    params: Params,
     salt: [u8; SALT_LEN],
     key: &LessSafeKey,
 ) -> Result<Vec<u8>, StoreError> {

@@ -1,6 +1,6 @@
 //! From a passphrase to the key of the file: argon2id version 1.3 (RFC 9106).
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Version};
 use tr_hsm::{SECRET_LEN, Secret};
 
 use crate::StoreError;
@@ -10,13 +10,13 @@ pub(crate) const SALT_LEN: usize = 16;
 
 /// The cost of guessing a passphrase. It is chosen when a store is made and stands in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KdfParams {
+pub struct Params {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
 }
 
-impl KdfParams {
+impl Params {
     /// The most memory that a header may ask for: 256 MiB. Whoever can write the file could
     /// otherwise make its reader take all there is.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
@@ -77,7 +77,8 @@ impl KdfParams {
         const REFUSED: StoreError = StoreError::Crypto {
             operation: "derive a key",
         };
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(SECRET_LEN)).map_err(|_| REFUSED)?;
+        let params =
+            argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(SECRET_LEN)).map_err(|_| REFUSED)?;
         let mut key = Box::new(Secret::default());
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase, salt, &mut **key)
@@ -86,6 +87,12 @@ impl KdfParams {
                 _ => REFUSED,
             })?;
         Ok(key)
+    }
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self::SERVER
     }
 }
 
@@ -110,14 +117,14 @@ mod tests {
         for (memory, passes, lanes, parameter) in [
             (7, 1, 1, "memory (KiB)"),
             (31, 1, 4, "memory (KiB)"),
-            (KdfParams::MAX_MEMORY_KIB + 1, 1, 1, "memory (KiB)"),
+            (Params::MAX_MEMORY_KIB + 1, 1, 1, "memory (KiB)"),
             (u32::MAX, 1, 1, "memory (KiB)"),
             (64, 0, 1, "passes"),
             (64, 17, 1, "passes"),
             (64, 1, 0, "lanes"),
             (1024, 1, u32::MAX, "lanes"),
         ] {
-            let Err(StoreError::KdfLimit { parameter: named, .. }) = KdfParams::new(memory, passes, lanes) else {
+            let Err(StoreError::KdfLimit { parameter: named, .. }) = Params::new(memory, passes, lanes) else {
                 panic!("{memory} {passes} {lanes} was taken");
             };
             assert_eq!(named, parameter);
@@ -126,8 +133,8 @@ mod tests {
 
     #[test]
     fn named_costs_are_within_the_limits() {
-        for params in [KdfParams::SERVER, KdfParams::INSECURE_FOR_TESTS] {
-            let again = KdfParams::new(params.memory_kib, params.passes, params.lanes).unwrap();
+        for params in [Params::SERVER, Params::INSECURE_FOR_TESTS] {
+            let again = Params::new(params.memory_kib, params.passes, params.lanes).unwrap();
             assert_eq!(again, params);
         }
     }

@@ -13,5 +13,5 @@ mod vault;
 
 pub use error::{Step, StoreError};
 pub use file::{Header, fuzz_body};
-pub use kdf::KdfParams;
+pub use kdf::Params;
 pub use store::Store;

@@ -11,7 +11,7 @@ use aws_lc_rs::aead::LessSafeKey;
 use tr_hsm::{KeyRef, Module, Version};
 
 use crate::{
-    KdfParams, Step, StoreError, aead,
+    Params, Step, StoreError, aead,
     disk::{Disk, Os, Place},
     file,
     kdf::SALT_LEN,
@@ -32,7 +32,7 @@ pub struct Store {
 /// What writing the file takes.
 struct Writer {
     disk: Box<dyn Disk>,
-    params: KdfParams,
+    params: Params,
     salt: [u8; SALT_LEN],
     key: LessSafeKey,
 }
@@ -41,12 +41,12 @@ impl Store {
     /// Makes a new, empty key file, readable by its owner only, and opens it.
     ///
     /// Deriving the key takes the time and memory that `params` ask for
-    /// ([`KdfParams::SERVER`]: some 0.1 s and 64 MiB).
+    /// ([`Params::SERVER`]: some 0.1 s and 64 MiB).
     ///
     /// # Errors
     /// [`StoreError::FileExists`]; [`InUse`](StoreError::InUse);
     /// [`EmptyPassphrase`](StoreError::EmptyPassphrase); [`Io`](StoreError::Io).
-    pub fn create(path: impl AsRef<Path>, passphrase: &[u8], params: KdfParams) -> Result<Self, StoreError> {
+    pub fn create(path: impl AsRef<Path>, passphrase: &[u8], params: Params) -> Result<Self, StoreError> {
         Self::create_on(Box::new(Os), path.as_ref(), passphrase, params)
     }
 
@@ -54,7 +54,7 @@ impl Store {
         disk: Box<dyn Disk>,
         path: &Path,
         passphrase: &[u8],
-        params: KdfParams,
+        params: Params,
     ) -> Result<Self, StoreError> {
         if passphrase.is_empty() {
             return Err(StoreError::EmptyPassphrase);
