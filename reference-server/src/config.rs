@@ -1,1 +1,272 @@
-//! .
+//! The data directory and its settings: where each party keeps what, who may read it, and the passphrase that opens it.
+//!
+//! ```text
+//! DIR/tr-net.toml      settings (public)
+//! DIR/certificates/    root, issuing CA, class CA, servers: PEM, public
+//! DIR/root/            the root's key store: move it away after `init`, nothing in daily work needs it
+//! DIR/backend/         key store, wrapped K_DB, ciphered database, administration socket
+//! DIR/gateway/         key store of the gateway
+//! DIR/handout/         what an installer hands to a terminal: class certificate and key as PKCS#12
+//! ```
+
+use std::fs;
+use std::io::{IsTerminal, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::ledger::Policy;
+
+/// The settings file's format.
+pub const CONFIG_VERSION: u32 = 1;
+/// Longest passphrase read from a file, in octets: more is a wrong file.
+const MAX_PASSPHRASE: u64 = 1024;
+
+/// What `tr-net.toml` holds. Every field has a default, unknown ones are refused.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Format of this file: [`CONFIG_VERSION`].
+    pub version: u32,
+    /// Where the backend listens for gateways.
+    pub backend: SocketAddr,
+    /// Where the gateway listens for devices.
+    pub gateway: SocketAddr,
+    /// Money and its rules, as dated editions.
+    pub policy: Policy,
+    /// Life times of device certificates.
+    #[serde(default)]
+    pub certificates: Certificates,
+}
+
+/// Life times of certificates.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Certificates {
+    /// Days a device's certificate is good for.
+    pub device_days: u32,
+    /// Days after expiry in which a device may still repeat, query and renew, and nothing else.
+    pub grace_days: u32,
+    /// Hours an enrolment voucher is good for.
+    pub voucher_hours: u32,
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Certificates {
+            device_days: 90,
+            grace_days: 30,
+            voucher_hours: 72,
+        }
+    }
+}
+
+/// A data directory: only its owner may enter it.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+impl DataDir {
+    /// Makes a new, empty data directory with its folders.
+    ///
+    /// # Errors
+    /// When the path exists and is not an empty directory, or cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        if path.exists() {
+            let mut entries = fs::read_dir(path)
+                .with_context(|| format!("{} is not a directory that can be read", path.display()))?;
+            ensure!(
+                entries.next().is_none(),
+                "{} is not empty: name a new directory with --data, nothing was changed",
+                path.display()
+            );
+        }
+        for folder in ["", "certificates", "root", "backend", "gateway", "handout"] {
+            create_private_dir(&path.join(folder))?;
+        }
+        Ok(DataDir { path: path.to_owned() })
+    }
+
+    /// Opens an existing data directory.
+    ///
+    /// # Errors
+    /// When it is not one, or others than its owner may enter it.
+    pub fn open(path: &Path) -> Result<Self> {
+        ensure!(
+            path.join("tr-net.toml").is_file(),
+            "{} holds no network: make one with `tr-net init --data {}`",
+            path.display(),
+            path.display()
+        );
+        let mode = fs::metadata(path)?.permissions().mode();
+        ensure!(
+            mode & 0o077 == 0,
+            "{} may be entered by others (mode {:o}): run `chmod 700 {}`",
+            path.display(),
+            mode & 0o777,
+            path.display()
+        );
+        Ok(DataDir { path: path.to_owned() })
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// When the file is missing, malformed, or of another version.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.file("tr-net.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let config: Config = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        ensure!(
+            config.version == CONFIG_VERSION,
+            "{} has version {}, this program reads version {CONFIG_VERSION}",
+            path.display(),
+            config.version
+        );
+        Ok(config)
+    }
+
+    /// Writes the settings.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        write_private(&self.file("tr-net.toml"), toml::to_string(config)?.as_bytes())
+    }
+}
+
+/// Makes a directory that only its owner may enter, or checks that an existing one is a directory.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the directory {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    Ok(())
+}
+
+/// Writes a whole file that only its owner may read: a crash leaves the old file or the new one.
+///
+/// # Errors
+/// When a step fails; the old file then stands.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = parent.join(name);
+    let written = (|| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        fs::File::open(parent)?.sync_all()
+    })();
+    if let Err(error) = written {
+        // Best effort: the name that matters was not touched.
+        let _ = fs::remove_file(&temporary);
+        return Err(error).with_context(|| format!("cannot write {}: nothing was changed", path.display()));
+    }
+    Ok(())
+}
+
+/// Where the passphrase of a key store comes from: a file, the environment, else a prompt.
+///
+/// # Errors
+/// When the file cannot be read or others may read it, or no terminal is there to ask on.
+pub fn passphrase(file: Option<&Path>, environment: Option<&str>, prompt: &str) -> Result<Zeroizing<String>> {
+    let text = if let Some(path) = file {
+        let handle =
+            fs::File::open(path).with_context(|| format!("cannot read the passphrase file {}", path.display()))?;
+        let mode = handle.metadata()?.permissions().mode();
+        ensure!(
+            mode & 0o077 == 0,
+            "the passphrase file {} may be read by others: run `chmod 600 {}`",
+            path.display(),
+            path.display()
+        );
+        let mut text = Zeroizing::new(String::new());
+        handle
+            .take(MAX_PASSPHRASE.saturating_add(1))
+            .read_to_string(&mut text)?;
+        ensure!(
+            text.len() as u64 <= MAX_PASSPHRASE,
+            "the passphrase file {} is longer than {MAX_PASSPHRASE} octets: is it the right file?",
+            path.display()
+        );
+        Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())
+    } else if let Some(value) = environment {
+        Zeroizing::new(value.to_owned())
+    } else if std::io::stdin().is_terminal() {
+        Zeroizing::new(rpassword::prompt_password(prompt)?)
+    } else {
+        bail!("no passphrase: give --passphrase-file, set TR_NET_PASSPHRASE, or run on a terminal");
+    };
+    ensure!(!text.is_empty(), "the passphrase is empty");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_setting_is_refused_by_name() {
+        let text = "version = 1\nbackend = \"127.0.0.1:1\"\ngateway = \"127.0.0.1:2\"\ncolour = 3\n";
+        let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+        assert!(error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn create_refuses_a_directory_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("mine"), "x").unwrap();
+        let error = DataDir::create(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("not empty"), "{error}");
+    }
+
+    #[test]
+    fn passphrase_file_open_to_others_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pass");
+        fs::write(&path, "secret\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(
+            passphrase(Some(&path), None, "")
+                .unwrap_err()
+                .to_string()
+                .contains("chmod 600")
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(*passphrase(Some(&path), None, "").unwrap(), "secret");
+    }
+}

@@ -2,11 +2,16 @@
 
 pub mod admin;
 pub mod backend;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod hsm;
+pub mod init;
 pub mod ledger;
 pub mod link;
 pub mod logging;
+pub mod money;
 pub mod store;
 pub mod tls;
+pub mod ui;
