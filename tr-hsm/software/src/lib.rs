@@ -1,1 +1,17 @@
-#![no_std]
+#![doc = include_str!("../README.md")]
+
+mod aead;
+mod device;
+mod disk;
+mod error;
+mod file;
+mod kdf;
+mod keys;
+mod payment;
+mod store;
+mod vault;
+
+pub use error::{Step, StoreError};
+pub use file::{Header, fuzz_body};
+pub use kdf::KdfParams;
+pub use store::Store;
