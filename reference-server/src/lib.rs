@@ -4,6 +4,8 @@ pub mod admin;
 pub mod backend;
 pub mod clock;
 pub mod config;
+pub mod crash;
+pub mod engine;
 pub mod gateway;
 pub mod ledger;
 pub mod link;
