@@ -5,6 +5,8 @@ pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash;
+pub mod engine;
 pub mod gateway;
 pub mod hsm;
 pub mod init;
