@@ -4,7 +4,16 @@
 
 #[expect(unsafe_code, reason = "the free stack belongs to no Rust object")]
 pub mod stack;
+pub mod trap;
 pub mod work;
+
+mod key;
+pub use key::Key;
+
+/// What `build.rs` made: certificates, keys and the time they are good for.
+pub mod data {
+    include!(concat!(env!("OUT_DIR"), "/data.rs"));
+}
 
 /// The whole of a size probe: does the work once, and stops the processor; no formatting, no output.
 #[macro_export]

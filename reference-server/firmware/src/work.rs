@@ -1,7 +1,10 @@
 //! What the crates do here. The self-test runs it and looks at the results; the size probes link it.
 
+pub mod auth;
 pub mod hsm;
+pub mod pki;
 
+use core::fmt;
 use core::panic::Location;
 
 /// A step went wrong, and where. Light, so that the size probes hold no formatting.
@@ -10,6 +13,12 @@ pub struct Failure(pub &'static Location<'static>);
 
 /// What every step returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)
+    }
+}
 
 impl<E: core::error::Error> From<E> for Failure {
     #[track_caller]

@@ -4,62 +4,97 @@
 #![no_std]
 #![no_main]
 
+use core::fmt;
 use core::hint::black_box;
 
 use cortex_m_semihosting::{debug, hprintln};
-use tr_firmware::stack;
-use tr_firmware::work::{self, Outcome};
-
-const PAN: &[u8] = b"9070001234567897";
+use tr_auth_rustcrypto::RustCrypto;
+use tr_firmware::work::{self, Outcome, auth};
+use tr_firmware::{Key, data, stack};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let mut report = Report::default();
     hprintln!("   octets of stack");
     report.step("tr-hsm: names a key, frames card data, takes sealed data apart", || {
-        work::hsm::work(black_box(PAN))
+        work::hsm::work(black_box(b"9070001234567897"))
     });
+    certificates(&mut report);
+    handshake(&mut report);
     report.end()
+}
+
+fn certificates(report: &mut Report) {
+    report.step("tr-pki: a path to the root is valid; forged or expired it is not", || {
+        work::pki::path_work(&RustCrypto)
+    });
+    let pos = key(&data::POS_KEY);
+    report.step("tr-pki: writes a certificate request and checks it", || {
+        work::pki::request_work(&RustCrypto, &pos)
+    });
+}
+
+fn handshake(report: &mut Report) {
+    let (pos, backend) = (key(&data::POS_KEY), key(&data::BACKEND_KEY));
+    let (mut one, mut other) = ([0; auth::BUFFER], [0; auth::BUFFER]);
+    let (device, len) = report.step("tr-auth: the device writes message_1", || {
+        auth::message_1(&RustCrypto, &mut one)
+    });
+    let (host, len) = report.step("tr-auth: the backend writes message_2", || {
+        auth::message_2(&RustCrypto, &backend, &one[..len], &mut other)
+    });
+    let (device, len) = report.step("tr-auth: the device judges it and writes message_3", || {
+        auth::message_3(&RustCrypto, &pos, device, &mut other[..len], &mut one)
+    });
+    let (host, len) = report.step("tr-auth: the backend judges it and writes message_4", || {
+        auth::message_4(&RustCrypto, host, &mut one[..len], &mut other)
+    });
+    let device = report.step("tr-auth: the device has its keys", || {
+        auth::finish(&RustCrypto, device, &mut other[..len])
+    });
+    let (mut device, mut host) = (auth::channel(&RustCrypto, device), auth::channel(&RustCrypto, host));
+    report.step("tr-auth: a message is sealed and opened, once", || {
+        auth::talk(&RustCrypto, &mut device, &mut host)?;
+        auth::talk(&RustCrypto, &mut host, &mut device)
+    });
+}
+
+fn key(scalar: &[u8; 32]) -> Key {
+    Key::new(scalar).unwrap_or_else(|| fail(format_args!("build.rs made a key that is none")))
 }
 
 /// What has been run so far.
 #[derive(Default)]
 struct Report {
     passed: usize,
-    failed: usize,
     deepest: usize,
 }
 
 impl Report {
-    fn step(&mut self, what: &str, work: impl FnOnce() -> Outcome) {
+    /// Does the work; the first failure ends the run.
+    fn step<T>(&mut self, what: &str, work: impl FnOnce() -> Outcome<T>) -> T {
         let (outcome, octets) = stack::measure(work);
         self.deepest = self.deepest.max(octets);
         match outcome {
-            Ok(()) => {
+            Ok(result) => {
                 self.passed += 1;
-                hprintln!("ok     {:6}  {}", octets, what);
+                hprintln!("ok{:8}  {}", octets, what);
+                result
             }
-            Err(failure) => {
-                self.failed += 1;
-                hprintln!("FAILED {:6}  {} ({})", octets, what, failure.0);
-            }
+            Err(failure) => fail(format_args!("{what} ({failure})")),
         }
     }
 
     fn end(self) -> ! {
-        hprintln!(
-            "{} passed, {} failed; deepest {} of {} octets of stack",
-            self.passed,
-            self.failed,
-            self.deepest,
-            stack::left()
-        );
-        exit(if self.failed == 0 {
-            debug::EXIT_SUCCESS
-        } else {
-            debug::EXIT_FAILURE
-        })
+        let Report { passed, deepest } = self;
+        hprintln!("{} passed, 0 failed; deepest {} of {} octets of stack", passed, deepest, stack::left());
+        exit(debug::EXIT_SUCCESS)
     }
+}
+
+fn fail(what: fmt::Arguments<'_>) -> ! {
+    hprintln!("FAILED: {}", what);
+    exit(debug::EXIT_FAILURE)
 }
 
 fn exit(status: debug::ExitStatus) -> ! {
@@ -70,6 +105,5 @@ fn exit(status: debug::ExitStatus) -> ! {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    hprintln!("FAILED {}", info);
-    exit(debug::EXIT_FAILURE)
+    fail(format_args!("{info}"))
 }

@@ -1,0 +1,6 @@
+//! tr-pki: the same with the curve of tr-auth-rustcrypto
+
+#![no_std]
+#![no_main]
+
+tr_firmware::probe!(tr_firmware::work::pki::path_work(&tr_auth_rustcrypto::RustCrypto));
