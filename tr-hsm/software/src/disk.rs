@@ -194,3 +194,6 @@ fn io_error(step: Step, path: &Path) -> impl Fn(io::Error) -> StoreError + use<>
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -378,3 +378,6 @@ impl<'a> Reader<'a> {
         read(self).map_err(|End| rule(at, "the contents end too early"))
     }
 }
+
+#[cfg(test)]
+mod tests;
