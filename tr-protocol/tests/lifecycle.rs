@@ -1,5 +1,7 @@
 //! The life-cycle rules, explored exhaustively over stale, lost, repeated and interleaved steps.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 use std::collections::{HashSet, VecDeque};
 
 use tr_protocol::lifecycle::*;
