@@ -8,7 +8,8 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 use tr_protocol::lifecycle::{self, Admit, Next, Standing, Step, Stored, Write};
-use tr_protocol::value::{Digest, TransactionId};
+use tr_protocol::message::rule;
+use tr_protocol::value::{ApprovalCode, Digest, TransactionId};
 
 use crate::ledger::{
     Assessment, CardState, Cause, Charge, Currency, Day, Entry, LedgerError, LotId, Policy, Rule, assess,
@@ -218,8 +219,8 @@ pub struct Authorised {
     pub amount: i64,
     /// The currency asked for.
     pub currency: Currency,
-    /// The authorisation code, six digits, unless declined.
-    pub code: Option<Code>,
+    /// The authorisation code, unless declined.
+    pub code: Option<ApprovalCode>,
     /// Why it was declined, or cut.
     pub reason: Option<Reason>,
     /// What the named rule still allows.
@@ -245,34 +246,24 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rule(rule) => rule.name(),
-            Self::Standing(Refusal::Revoked) => "revoked",
-            Self::Standing(_) => "limited-session",
+            Self::Standing(Refusal::Revoked) => rule::CERTIFICATE_REVOKED,
+            Self::Standing(_) => rule::CERTIFICATE_EXPIRED,
         }
     }
 }
 
-/// A six-digit authorisation code, for people; the proof is the signed answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Code(u32);
-
-impl Code {
-    /// The code of the command with this digest.
-    #[must_use]
-    pub fn of(digest: &Digest) -> Self {
-        let [_, b] = halves(digest.0);
-        Self(
-            u128::from_be_bytes(b)
-                .checked_rem(1_000_000)
-                .and_then(|code| u32::try_from(code).ok())
-                .unwrap_or(0),
-        )
+/// The code of an approval, which a cashier can read out: made from the second half of the command's digest. It is for
+/// people; the proof is the signed answer.
+#[must_use]
+pub fn approval_code(digest: &Digest) -> ApprovalCode {
+    // No letters that look like digits.
+    const LETTERS: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+    let [_, half] = halves(digest.0);
+    let mut code = [b'2'; 6];
+    for (letter, octet) in code.iter_mut().zip(half) {
+        *letter = LETTERS.get(usize::from(octet & 31)).copied().unwrap_or(b'2');
     }
-}
-
-impl core::fmt::Display for Code {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:06}", self.0)
-    }
+    ApprovalCode::new(code).unwrap_or_else(|| approval_code(&Digest([0; 32])))
 }
 
 /// The decision on a reversal. Amounts are in minor units.
@@ -284,6 +275,8 @@ pub struct Reversed {
     pub outcome: ReversalOutcome,
     /// What came back to the card account; 0 unless the outcome has an effect.
     pub amount: i64,
+    /// The currency of the amount, if the outcome has an effect.
+    pub currency: Option<Currency>,
 }
 
 /// The state of an original.
@@ -295,6 +288,10 @@ pub struct StatusData {
     pub status: Status,
     /// The amount that was approved, in minor units; 0 if none was.
     pub amount: i64,
+    /// The currency of the amount.
+    pub currency: Currency,
+    /// The authorisation code of an approval.
+    pub code: Option<ApprovalCode>,
     /// The original's signed answer as stored, if it was decided.
     pub answer: Option<Vec<u8>>,
 }
@@ -389,10 +386,12 @@ pub fn undo(
     } else {
         (0, None)
     };
+    let currency = effects.as_ref().map(|effects| effects.entry.currency());
     let data = AnswerData::Reversal(Reversed {
         original,
         outcome,
         amount,
+        currency,
     });
     Ok(Decided {
         write: Write::DecideReversal(outcome),
@@ -461,7 +460,7 @@ fn decided(
         outcome,
         amount: word.map_or(0, |word| word.amount),
         currency: asked.currency,
-        code: (outcome != Outcome::Declined).then(|| Code::of(&command.digest)),
+        code: (outcome != Outcome::Declined).then(|| approval_code(&command.digest)),
         reason,
         remaining: word.map_or(0, |word| word.remaining),
         would_approve: word.map_or(0, |word| word.would_approve),

@@ -17,7 +17,8 @@ mod policy;
 pub use assess::{Assessment, CardState, Charge, Lot, Rule, Take, assess};
 pub use entry::{Account, Cause, Entry, EntryKind, LotId, Posting};
 pub use funding::{Funding, fund, home_leg};
-pub use policy::{Currency, Day, Edition, Policy, month_number};
+pub use policy::{Day, Edition, Policy, month_number};
+pub use tr_protocol::value::Currency;
 
 /// Why the ledger refused; carries the values compared. Amounts are in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What a sale may take from a card account, and from which lots.
 
 use tr_protocol::lifecycle::Outcome;
+use tr_protocol::message::rule;
 
 use super::entry::sum;
 use super::{Account, Cause, Currency, Edition, Entry, EntryKind, LedgerError, LotId, Posting};
@@ -50,16 +51,16 @@ impl Rule {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Currency => "currency",
+            Self::Currency => rule::CURRENCY,
             Self::Minimum => "minimum",
-            Self::PerTransaction => "per-transaction",
-            Self::PerDay => "per-day",
-            Self::Balance => "balance",
-            Self::UnknownCard => "unknown-card",
-            Self::CardBlocked => "card-blocked",
-            Self::CardExpired => "card-expired",
-            Self::CheckValue => "check-value",
-            Self::TerminalBlocked => "terminal-blocked",
+            Self::PerTransaction => rule::AMOUNT_LIMIT,
+            Self::PerDay => rule::DAILY_CAP,
+            Self::Balance => rule::BALANCE,
+            Self::UnknownCard => rule::CARD_UNKNOWN,
+            Self::CardBlocked => rule::CARD_BLOCKED,
+            Self::CardExpired => rule::CARD_EXPIRED,
+            Self::CheckValue => rule::CARD_INVALID,
+            Self::TerminalBlocked => rule::SHOP,
         }
     }
 

@@ -146,7 +146,8 @@ pub(super) fn card(db: &Db, pan: &Pan) -> Result<Option<CardRecord>, StoreError>
     let Some(place) = rows::find_card(db, pan.digits())? else {
         return Ok(None);
     };
-    let row: Option<(i64, String, i64, i64, i64, u32, Vec<u8>)> = db.row(
+    type CardRow = (i64, String, i64, i64, i64, u32, Vec<u8>);
+    let row: Option<CardRow> = db.row(
         "SELECT a.company, a.currency, a.status, c.status, c.last_month, c.check_key_version, c.sealed_pan
          FROM accounts a JOIN cards c ON c.bucket = a.bucket AND c.card_index = ?3
          WHERE a.bucket = ?1 AND a.account = ?2",
@@ -374,7 +375,8 @@ pub(super) fn add_certificate(db: &Db, new: &CertificateRecord) -> Result<(), St
 }
 
 pub(super) fn certificate(db: &Db, sha256: &[u8; 32]) -> Result<Option<CertificateRecord>, StoreError> {
-    let row: Option<(Vec<u8>, Vec<u8>, String, i64, Option<i64>)> = db.row(
+    type CertificateRow = (Vec<u8>, Vec<u8>, String, i64, Option<i64>);
+    let row: Option<CertificateRow> = db.row(
         "SELECT sealed_subject, sealed_der, role, not_after, revoked FROM certificates
          WHERE bucket = ?1 AND sha256 = ?2",
         params![bucket_of_index(sha256), sha256],

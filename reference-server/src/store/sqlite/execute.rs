@@ -14,7 +14,7 @@ use crate::engine::{self, Advance, AnswerData, Authorise, Command, Decided, Requ
 pub(super) fn look_up(db: &Db, terminal: &str, command: &Command) -> Result<Found, StoreError> {
     let work = Work::load(db, terminal, command)?;
     Ok(match engine::look_up(&work.stored(), command) {
-        Advance::Repeat => Found::Answer(work.proof()?.1),
+        Advance::Repeat => Found::Answer(work.proof()?.answer),
         Advance::Refuse(refusal) => Found::Refused(refusal),
         _ => Found::Open,
     })
@@ -66,7 +66,7 @@ fn run(mut work: Work<'_>, submission: &Submission, sign: Sign) -> Result<Execut
             }
             Advance::Repeat => {
                 return Ok(Executed::Answered {
-                    answer: work.proof()?.1,
+                    answer: work.proof()?.answer,
                     repeated: true,
                 });
             }
@@ -150,7 +150,7 @@ impl<'a> Work<'a> {
             .ok_or(StoreError::Malformed("a reversal without its original"))
     }
 
-    fn proof(&self) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    fn proof(&self) -> Result<rows::Proof, StoreError> {
         rows::proof(self.db, &self.terminal, &self.own)?.ok_or(StoreError::Malformed("a decision without its answer"))
     }
 
@@ -246,22 +246,35 @@ impl<'a> Work<'a> {
 
     fn refuse(&mut self, claim: Claim, submission: &Submission, sign: Sign) -> Result<Vec<u8>, StoreError> {
         let answer = sign(&AnswerData::NeverExecuted)?;
-        let proof = (submission.evidence.as_slice(), answer.as_slice());
-        rows::insert_refusal(self.db, &self.terminal, &self.own, claim, proof, submission.now)?;
+        rows::insert_refusal(
+            self.db,
+            &self.terminal,
+            &self.own,
+            claim,
+            &submission.evidence,
+            &answer,
+            submission.now,
+        )?;
         self.apply(Write::Refuse(claim))?;
         Ok(answer)
     }
 
     fn status(&self, status: engine::Status) -> Result<StatusData, StoreError> {
         let original = self.original()?;
-        let answer = match status {
-            engine::Status::Decided(_) => rows::proof(self.db, &self.terminal, original)?.map(|(_, answer)| answer),
-            _ => None,
+        let (answer, code) = match original.life {
+            Life::Decided { digest, .. } => {
+                let answer = rows::proof(self.db, &self.terminal, original)?.map(|proof| proof.answer);
+                (answer, (original.amount > 0).then(|| engine::approval_code(&digest)))
+            }
+            _ => (None, None),
         };
+        let (amount, currency) = (original.amount, self.db.policy.currency());
         Ok(StatusData {
             original: original.id,
             status,
-            amount: original.amount,
+            amount,
+            currency,
+            code,
             answer,
         })
     }
@@ -339,20 +352,21 @@ pub(super) fn transactions(db: &Db, uri: &str, limit: usize) -> Result<Vec<Store
 
 fn describe(db: &Db, terminal: &Terminal, id: TransactionId) -> Result<Option<StoredTransaction>, StoreError> {
     let known = Known::load(db, terminal, id)?;
-    let Some((at, original, reversed_by)) = rows::dates(db, terminal, &known)? else {
+    let Some(dates) = rows::dates(db, terminal, &known)? else {
         return Ok(None);
     };
     let (kind, digest, outcome) = rows::words(&known);
-    let (evidence, answer) = rows::proof(db, terminal, &known)?.unzip();
+    let proof = rows::proof(db, terminal, &known)?.map(|proof| (proof.evidence, proof.answer));
+    let (evidence, answer) = proof.unzip();
     Ok(Some(StoredTransaction {
         id,
         kind,
         digest,
         outcome,
         amount: known.amount,
-        original: original.map(id_value).transpose()?,
-        reversed_by: reversed_by.map(id_value).transpose()?,
-        at,
+        original: dates.original.map(id_value).transpose()?,
+        reversed_by: dates.reversed_by.map(id_value).transpose()?,
+        at: dates.at,
         evidence,
         answer,
     }))

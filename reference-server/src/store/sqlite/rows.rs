@@ -56,7 +56,7 @@ pub(super) const fn usable_column(status: Usable) -> i64 {
 }
 
 pub(super) fn currency_value(stored: &str) -> Result<Currency, StoreError> {
-    Currency::new(stored).map_err(|_| StoreError::Malformed("a currency"))
+    Currency::new(stored).ok_or(StoreError::Malformed("a currency"))
 }
 
 fn kind_column(kind: Kind) -> i64 {
@@ -269,8 +269,16 @@ fn seal_id(terminal: &Terminal, id: TransactionId) -> [u8; 24] {
     out
 }
 
+/// What proves a decision.
+pub(super) struct Proof {
+    /// The signed command.
+    pub(super) evidence: Vec<u8>,
+    /// The signed answer.
+    pub(super) answer: Vec<u8>,
+}
+
 /// The evidence and the signed answer of an id that has its answer.
-pub(super) fn proof(db: &Db, terminal: &Terminal, known: &Known) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub(super) fn proof(db: &Db, terminal: &Terminal, known: &Known) -> Result<Option<Proof>, StoreError> {
     let (sql, evidence, answer) = match known.life {
         Life::Decided { .. } => (
             "SELECT sealed_evidence, sealed_answer FROM decisions
@@ -294,7 +302,10 @@ pub(super) fn proof(db: &Db, terminal: &Terminal, known: &Known) -> Result<Optio
     let (sealed_evidence, sealed_answer) = row.ok_or(StoreError::Malformed("a decision without its answer"))?;
     let id = seal_id(terminal, known.id);
     let open = |column, sealed: &[u8]| Ok::<_, StoreError>(core::mem::take(&mut *db.keys.open(column, &id, sealed)?));
-    Ok(Some((open(evidence, &sealed_evidence)?, open(answer, &sealed_answer)?)))
+    Ok(Some(Proof {
+        evidence: open(evidence, &sealed_evidence)?,
+        answer: open(answer, &sealed_answer)?,
+    }))
 }
 
 /// What became of an id, in words: kind, digest, outcome.
@@ -340,18 +351,30 @@ pub(super) fn words(known: &Known) -> (&'static str, Option<Digest>, &'static st
     }
 }
 
-/// When an id was decided, and for a reversal its original and for an approval its reversal.
-pub(super) fn dates(
-    db: &Db,
-    terminal: &Terminal,
-    known: &Known,
-) -> Result<Option<(i64, Option<i64>, Option<i64>)>, StoreError> {
+/// When an id was decided or claimed, and what it is tied to.
+pub(super) struct Dates {
+    /// Unix seconds.
+    pub(super) at: i64,
+    /// The original of a reversal.
+    pub(super) original: Option<i64>,
+    /// The reversal of an approval.
+    pub(super) reversed_by: Option<i64>,
+}
+
+/// Loads the dates of an id; none if nothing is known of it.
+pub(super) fn dates(db: &Db, terminal: &Terminal, known: &Known) -> Result<Option<Dates>, StoreError> {
     let decided = db.row(
         "SELECT d.at, d.original, r.reversed_by FROM decisions d LEFT JOIN reversals r
          ON r.bucket = d.bucket AND r.terminal_index = d.terminal_index AND r.id = d.id
          WHERE d.bucket = ?1 AND d.terminal_index = ?2 AND d.id = ?3",
         params![known.bucket, terminal.index.0, id_column(known.id)],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| {
+            Ok(Dates {
+                at: row.get(0)?,
+                original: row.get(1)?,
+                reversed_by: row.get(2)?,
+            })
+        },
     )?;
     if decided.is_some() {
         return Ok(decided);
@@ -359,7 +382,13 @@ pub(super) fn dates(
     Ok(db.row(
         "SELECT at FROM claims WHERE bucket = ?1 AND terminal_index = ?2 AND id = ?3",
         params![terminal.bucket, terminal.index.0, id_column(known.id)],
-        |row| Ok((row.get(0)?, None, None)),
+        |row| {
+            Ok(Dates {
+                at: row.get(0)?,
+                original: None,
+                reversed_by: None,
+            })
+        },
     )?)
 }
 
@@ -481,7 +510,8 @@ pub(super) fn insert_refusal(
     terminal: &Terminal,
     known: &Known,
     claim: Claim,
-    proof: (&[u8], &[u8]),
+    evidence: &[u8],
+    answer: &[u8],
     now: i64,
 ) -> Result<(), StoreError> {
     let id = seal_id(terminal, known.id);
@@ -496,8 +526,8 @@ pub(super) fn insert_refusal(
             kind_column(claim.kind),
             claim.digest.0,
             now,
-            db.keys.seal(Column::RefusalEvidence, &id, proof.0)?,
-            db.keys.seal(Column::RefusalAnswer, &id, proof.1)?,
+            db.keys.seal(Column::RefusalEvidence, &id, evidence)?,
+            db.keys.seal(Column::RefusalAnswer, &id, answer)?,
         ],
     )?;
     Ok(())
@@ -575,7 +605,8 @@ pub(super) fn load_sale(db: &Db, known: &Known) -> Result<Option<Sale>, StoreErr
 
 /// An entry by its cause and kind.
 pub(super) fn load_entry(db: &Db, bucket: i64, cause: Cause, kind: EntryKind) -> Result<Option<Entry>, StoreError> {
-    let lines: Vec<(i64, i64, Option<[u8; 16]>, i64, String, i64)> = db.rows(
+    type Line = (i64, i64, Option<[u8; 16]>, i64, String, i64);
+    let lines: Vec<Line> = db.rows(
         "SELECT account_kind, account, lot, amount, currency, at FROM postings
          WHERE bucket = ?1 AND cause = ?2 AND kind = ?3 ORDER BY line",
         params![bucket, cause.0, kind.code()],
