@@ -1,9 +1,11 @@
 //! Random histories over the pure ledger and engine: nothing is lost, nothing is made, nothing happens twice.
 #![allow(
     missing_docs,
+    missing_debug_implementations,
     unreachable_pub,
     clippy::std_instead_of_core,
-    reason = "a test crate has no public interface"
+    clippy::unwrap_used,
+    reason = "a test crate has no public interface, and a panic is how a test fails"
 )]
 
 #[path = "support/model.rs"]

@@ -1,9 +1,11 @@
 //! The embedded store: the same answers as the engine over memory, whatever happens to the file.
 #![allow(
     missing_docs,
+    missing_debug_implementations,
     unreachable_pub,
     clippy::std_instead_of_core,
-    reason = "a test crate has no public interface"
+    clippy::unwrap_used,
+    reason = "a test crate has no public interface, and a panic is how a test fails"
 )]
 
 #[path = "support/model.rs"]
@@ -764,4 +766,74 @@ async fn play(history: &[Op]) {
     bench.assert_sound().await;
     let (durable, expected) = (bench.balances().await, model.balances());
     assert_eq!(durable, expected);
+}
+
+/// The process that is killed: it opens the database named in the environment and sells once. Run by the test below.
+#[tokio::test]
+async fn child_sells_once() {
+    let Some(path) = std::env::var_os("TR_NET_TEST_DATABASE") else {
+        return;
+    };
+    let store = Sqlite::open(options(Path::new(&path), false)).unwrap();
+    store
+        .execute(submission(&sale(1, 1_000, false), START), sign())
+        .await
+        .unwrap();
+}
+
+/// The crash points exist in debug builds only.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn killed_at_any_point_the_retry_debits_once() {
+    for (point, left, repeated) in [
+        ("before-claim", None, false),
+        ("claimed", Some("claimed"), false),
+        ("decided", Some("approved"), true),
+    ] {
+        let mut bench = Bench::new().await;
+        bench.fund(0, 5_000, START).await;
+        bench.store.close().await.unwrap();
+        let halted = bench.path.with_extension("halted");
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_sells_once"])
+            .env("TR_NET_TEST_DATABASE", &bench.path)
+            .env("TR_NET_HALT_AT", point)
+            .env("TR_NET_HALT_FILE", &halted)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while !halted.exists() {
+            assert_eq!(
+                child.try_wait().unwrap(),
+                None,
+                "{point}: the child ended before it was killed"
+            );
+            tokio::time::sleep(core::time::Duration::from_millis(5)).await;
+        }
+        assert!(
+            matches!(Sqlite::open(options(&bench.path, false)), Err(StoreError::InUse(_))),
+            "{point}"
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        bench.store = Sqlite::open(options(&bench.path, false)).unwrap();
+        bench.assert_sound().await;
+        let kept = bench.store.stored(&uri(0), id(1)).await.unwrap();
+        assert_eq!(kept.map(|kept| kept.outcome), left, "{point}");
+        let told = bench.send(&sale(1, 1_000, false), START + 60).await;
+        assert!(
+            matches!(&told, Told::Answer { repeated: told, .. } if *told == repeated),
+            "{point}: {told:?}"
+        );
+        assert!(matches!(
+            bench.send(&sale(1, 1_000, false), START + 90).await,
+            Told::Answer { repeated: true, .. }
+        ));
+        assert_eq!(
+            bench.balances().await[&Account::Card(bench.accounts[0])],
+            4_000,
+            "{point}"
+        );
+        bench.assert_sound().await;
+    }
 }
