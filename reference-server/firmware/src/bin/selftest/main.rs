@@ -25,9 +25,10 @@ fn main() -> ! {
 }
 
 fn certificates(report: &mut Report) {
-    report.step("tr-pki: a path to the root is valid; forged or expired it is not", || {
-        work::pki::path_work(&RustCrypto)
-    });
+    report.step(
+        "tr-pki: a path to the root is valid; forged or expired it is not",
+        || work::pki::path_work(&RustCrypto),
+    );
     let pos = key(&data::POS_KEY);
     report.step("tr-pki: writes a certificate request and checks it", || {
         work::pki::request_work(&RustCrypto, &pos)
@@ -87,7 +88,12 @@ impl Report {
 
     fn end(self) -> ! {
         let Report { passed, deepest } = self;
-        hprintln!("{} passed, 0 failed; deepest {} of {} octets of stack", passed, deepest, stack::left());
+        hprintln!(
+            "{} passed, 0 failed; deepest {} of {} octets of stack",
+            passed,
+            deepest,
+            stack::left()
+        );
         exit(debug::EXIT_SUCCESS)
     }
 }
