@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Alphabet, Direction};
+use crate::{Alphabet, Direction, ServiceCode};
 
 /// Bits that are no frame: the kind, and the place in the bits as they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,13 @@ pub enum TrackErrorKind {
     },
     /// A card of another issuer than the one that was asked for.
     Issuer,
+    /// A card that needs an expiry and has none.
+    NoExpiry,
+    /// Another service code than the issuer's cards have.
+    ServiceCode {
+        /// The code found, if there is one.
+        found: Option<ServiceCode>,
+    },
     /// A layout of the discretionary data that is not known.
     Layout {
         /// The layout digit found.
@@ -199,6 +206,11 @@ impl fmt::Display for TrackError {
             }
             TrackErrorKind::Month { found } => write!(f, "month {found:02}, not 01 to 12"),
             TrackErrorKind::Issuer => f.write_str("a card of another issuer"),
+            TrackErrorKind::NoExpiry => f.write_str("no expiry"),
+            TrackErrorKind::ServiceCode { found: Some(found) } => {
+                write!(f, "service code {found} is not this issuer's")
+            }
+            TrackErrorKind::ServiceCode { found: None } => f.write_str("no service code"),
             TrackErrorKind::Layout { found } => {
                 write!(f, "discretionary layout {:?} is not known", char::from(found))
             }

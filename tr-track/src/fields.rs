@@ -211,6 +211,11 @@ impl ServiceCode {
         digits::<3>(text).map(Self)
     }
 
+    /// Three digits known to be digits.
+    pub(crate) const fn from_digits(digits: [u8; 3]) -> Self {
+        Self(digits)
+    }
+
     /// The three digits.
     #[must_use]
     pub const fn digits(self) -> [u8; 3] {
@@ -282,6 +287,14 @@ impl Discretionary {
         let (found, limit) = (bytes.len(), Self::MAX_CHARACTERS);
         let long = TrackError::new(TrackErrorKind::TooLong { found, limit }, limit);
         Ascii::copy(bytes).map(Self).ok_or(long)
+    }
+
+    /// Digits known to be digits and few enough.
+    pub(crate) fn of_digits(digits: &[u8]) -> Self {
+        let mut data = Ascii::new();
+        let fits = data.push(digits);
+        debug_assert!(fits, "fewer digits than track 1 leaves");
+        Self(data)
     }
 
     /// The characters. Named so because they hold the card's check value.

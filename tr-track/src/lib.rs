@@ -5,6 +5,7 @@ extern crate std;
 
 mod alphabet;
 mod bits;
+pub mod card;
 mod error;
 pub mod f2f;
 mod fields;

@@ -14,9 +14,9 @@ use crate::{TrackError, TrackErrorKind};
 /// ```
 /// use tr_track::Pan;
 /// let pan = Pan::new("4929555123456789").unwrap_err(); // a published example with a wrong check digit
-/// assert_eq!(pan.to_string(), "character 15: check digit 9, the number calls for 8 (Luhn)");
-/// let pan = Pan::new("4929555123456788").unwrap();
-/// assert_eq!(format!("{pan} {pan:?}"), "492955******6788 Pan(492955******6788)");
+/// assert_eq!(pan.to_string(), "character 15: check digit 9, the number calls for 5 (Luhn)");
+/// let pan = Pan::new("4929555123456785").unwrap();
+/// assert_eq!(format!("{pan} {pan:?}"), "492955******6785 Pan(492955******6785)");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pan(Ascii<{ Pan::MAX_DIGITS }>);

@@ -64,7 +64,7 @@ pub struct ClockLoss {
 /// }
 /// let recovered = tr_track::recover(&intervals).unwrap();
 /// assert_eq!(recovered.bits().trimmed().expose_binary().to_string(), "101");
-/// assert!(recovered.confidence().worst() > 80);
+/// assert!(recovered.confidence().worst() > 75);
 /// ```
 pub fn recover(intervals: &[u32]) -> Result<Recovered, SwipeError> {
     let mut best: Option<(usize, Recovered)> = None;
