@@ -21,6 +21,9 @@ pub trait Value<'a>: sealed::Codec<'a> {
     /// The type's name in the field tables of `docs/protocol.md`.
     const TYPE: &'static str;
 
+    /// The words that it can be, if it is one of a closed list.
+    const WORDS: &'static [&'static str] = &[];
+
     /// Reads the value.
     ///
     /// # Errors
@@ -397,7 +400,8 @@ impl<'a> Codec<'a> for bool {
 }
 
 impl Value<'_> for bool {
-    const TYPE: &'static str = "yes or no";
+    const TYPE: &'static str = "answer";
+    const WORDS: &'static [&'static str] = &["yes", "no"];
 }
 
 /// Text for people, `1 ..= 200` octets of what a value can hold.
@@ -639,6 +643,7 @@ impl<'a, T: Value<'a>> Codec<'a> for Secret<T> {
 
 impl<'a, T: Value<'a>> Value<'a> for Secret<T> {
     const TYPE: &'static str = T::TYPE;
+    const WORDS: &'static [&'static str] = T::WORDS;
 }
 
 /// An integer in its one spelling: `0`, or digits without a leading zero, at most 2^63 - 1.
@@ -690,11 +695,12 @@ macro_rules! choice {
 
         impl $crate::value::Value<'_> for $type {
             const TYPE: &'static str = $name;
+            const WORDS: &'static [&'static str] = Self::LIST;
         }
 
         impl $type {
             /// Every word of the list, in its order.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            pub const LIST: &'static [&'static str] = &[$($word),+];
 
             /// The word on the wire.
             #[must_use]

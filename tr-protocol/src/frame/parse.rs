@@ -213,8 +213,10 @@ fn text(input: &[u8]) -> Parsed<'_, ()> {
 /// One signature's line, the one after the `count`th.
 fn signed(input: &[u8], count: usize) -> Parsed<'_, usize> {
     const KEYS: [&[u8]; MAX_SIGNATURES] = [b"~1=", b"~2=", b"~3=", b"~4="];
-    let Some(key) = KEYS.get(count) else {
-        return Err(fault(input, ErrorKind::SignatureOrder));
+    let key = match (KEYS.get(count), input) {
+        (_, []) => return Err(nom::Err::Incomplete(Needed::new(1))),
+        (None, _) => return Err(fault(input, ErrorKind::SignatureOrder)),
+        (Some(key), _) => key,
     };
     let (rest, ()) = literal(key, ErrorKind::SignatureOrder).parse(input)?;
     let named = |kind, at| {

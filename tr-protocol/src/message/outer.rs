@@ -3,9 +3,6 @@
 use super::{consistent, layer, message};
 use crate::value::{Binary, Digest, Number, Text, Token, TransactionId, choice};
 
-/// Octets of inner frames that fit a [`Sealed`] frame. The same as [`MAX_INNER`](crate::frame::MAX_INNER).
-pub const MAX_INNER_OF_SEALED: usize = crate::frame::MAX_INNER;
-
 layer! {
     /// What a device and the backend send each other through the gateway, which can read it.
     Outer {
