@@ -11,17 +11,48 @@ use cortex_m_semihosting::{debug, hprintln};
 use tr_auth_rustcrypto::RustCrypto;
 use tr_firmware::work::{self, Outcome, auth};
 use tr_firmware::{Key, data, stack};
+use tr_track::Direction;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let mut report = Report::default();
     hprintln!("   octets of stack");
     report.step("tr-hsm: names a key, frames card data, takes sealed data apart", || {
-        work::hsm::work(black_box(b"9070001234567897"))
+        work::hsm::work(black_box(b"9070001234567893"))
     });
+    swipes(&mut report);
+    messages(&mut report);
     certificates(&mut report);
     handshake(&mut report);
     report.end()
+}
+
+fn swipes(report: &mut Report) {
+    const CARD: [&str; 2] = [
+        "%B9070001234567893^DOE/JANE^29121011234567?",
+        ";9070001234567893=29121011234567?",
+    ];
+    let mut workspace = [0; tr_track::f2f::WORKSPACE];
+    report.step("tr-track: track 1, drawn past the head at 0.4 m/s, is read", || {
+        work::track::swipe(CARD[0], Direction::Forward, 400, &mut workspace)
+    });
+    report.step("tr-track: track 2, drawn backwards and slowing down, is read", || {
+        work::track::swipe(CARD[1], Direction::Reverse, 600, &mut workspace)
+    });
+    report.step(
+        "tr-track: a number whose check digit is wrong is refused",
+        work::track::refuses,
+    );
+}
+
+fn messages(report: &mut Report) {
+    let mut buffer = [0; work::protocol::BUFFER];
+    let len = report.step("tr-protocol: writes a signed authorise", || {
+        work::protocol::write(&mut buffer)
+    });
+    report.step("tr-protocol: finds it in a stream, reads it, runs the rules", || {
+        work::protocol::read(&buffer[..len])
+    });
 }
 
 fn certificates(report: &mut Report) {
