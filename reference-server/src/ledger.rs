@@ -14,10 +14,11 @@ mod entry;
 mod funding;
 mod policy;
 
-pub use assess::{Assessment, CardState, Charge, Lot, Outcome, Rule, Take, assess};
+pub use assess::{Assessment, CardState, Charge, Lot, Rule, Take, assess};
 pub use entry::{Account, Cause, Entry, EntryKind, LotId, Posting};
 pub use funding::{Funding, fund, home_leg};
-pub use policy::{Currency, Day, Edition, Policy};
+pub use policy::{Day, Edition, Policy, month_number};
+pub use tr_protocol::value::Currency;
 
 /// Why the ledger refused; carries the values compared. Amounts are in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum LedgerError {
         /// The kind of the entry given.
         kind: EntryKind,
     },
+    /// A reversal with an effect was to be decided and its sale was not loaded.
+    SaleMissing,
     /// A currency code that is not three capital letters.
     CurrencyCode,
     /// The policy has no edition for this instant (Unix seconds).
@@ -79,6 +82,7 @@ impl core::fmt::Display for LedgerError {
             Self::EmptyLine => f.write_str("an entry needs two lines or more, none of them zero"),
             Self::LotMissing => f.write_str("lines of card accounts, and only these, name a credit lot"),
             Self::NotReversible { kind } => write!(f, "a {} entry cannot be reversed, only a sale", kind.name()),
+            Self::SaleMissing => f.write_str("the sale to be reversed was not loaded"),
             Self::CurrencyCode => f.write_str("a currency is three capital letters (ISO 4217)"),
             Self::NoEdition { now } => write!(f, "no edition of the policy is in force at {now} (Unix seconds)"),
             Self::BadEdition { from, what } => write!(f, "the policy edition from {from}: {what}"),

@@ -1,5 +1,8 @@
 //! What a sale may take from a card account, and from which lots.
 
+use tr_protocol::lifecycle::Outcome;
+use tr_protocol::message::rule;
+
 use super::entry::sum;
 use super::{Account, Cause, Currency, Edition, Entry, EntryKind, LedgerError, LotId, Posting};
 
@@ -48,16 +51,16 @@ impl Rule {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Currency => "currency",
+            Self::Currency => rule::CURRENCY,
             Self::Minimum => "minimum",
-            Self::PerTransaction => "per-transaction",
-            Self::PerDay => "per-day",
-            Self::Balance => "balance",
-            Self::UnknownCard => "unknown-card",
-            Self::CardBlocked => "card-blocked",
-            Self::CardExpired => "card-expired",
-            Self::CheckValue => "check-value",
-            Self::TerminalBlocked => "terminal-blocked",
+            Self::PerTransaction => rule::AMOUNT_LIMIT,
+            Self::PerDay => rule::DAILY_CAP,
+            Self::Balance => rule::BALANCE,
+            Self::UnknownCard => rule::CARD_UNKNOWN,
+            Self::CardBlocked => rule::CARD_BLOCKED,
+            Self::CardExpired => rule::CARD_EXPIRED,
+            Self::CheckValue => rule::CARD_INVALID,
+            Self::TerminalBlocked => rule::SHOP,
         }
     }
 
@@ -100,7 +103,11 @@ impl CardState {
     /// # Errors
     /// [`LedgerError::Overflow`].
     pub fn balance(&self, now: i64) -> Result<i64, LedgerError> {
-        sum(self.lots.iter().filter(|lot| now < lot.expires).map(|lot| lot.remaining))
+        sum(self
+            .lots
+            .iter()
+            .filter(|lot| now < lot.expires)
+            .map(|lot| lot.remaining))
     }
 }
 
@@ -113,31 +120,6 @@ pub struct Charge {
     pub currency: Currency,
     /// Whether a smaller amount may be approved.
     pub partial: bool,
-    /// The shop that is paid.
-    pub shop: i64,
-}
-
-/// How a sale ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The whole amount.
-    Approved,
-    /// A part of it.
-    Partial,
-    /// Nothing.
-    Declined,
-}
-
-impl Outcome {
-    /// The outcome in one word, as on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Partial => "partial",
-            Self::Declined => "declined",
-        }
-    }
 }
 
 /// What is taken from one lot.
@@ -169,12 +151,6 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    /// A decline for a reason that lies outside the ledger; it shows no balance.
-    #[must_use]
-    pub const fn declined(rule: Rule) -> Self {
-        Self { outcome: Outcome::Declined, amount: 0, rule: Some(rule), remaining: 0, would_approve: 0, balance: 0, takes: Vec::new() }
-    }
-
     /// The entry of the sale, or none for a decline.
     ///
     /// # Errors
@@ -188,10 +164,18 @@ impl Assessment {
             .iter()
             .map(|take| {
                 let amount = take.amount.checked_neg().ok_or(LedgerError::Overflow)?;
-                Ok(Posting { account: Account::Card(card.account), lot: Some(take.lot), amount })
+                Ok(Posting {
+                    account: Account::Card(card.account),
+                    lot: Some(take.lot),
+                    amount,
+                })
             })
             .collect::<Result<Vec<_>, LedgerError>>()?;
-        postings.push(Posting { account: Account::Shop(shop), lot: None, amount: self.amount });
+        postings.push(Posting {
+            account: Account::Shop(shop),
+            lot: None,
+            amount: self.amount,
+        });
         Entry::new(cause, EntryKind::Sale, at, card.currency, postings).map(Some)
     }
 }
@@ -205,15 +189,22 @@ pub fn assess(card: &CardState, charge: &Charge, edition: &Edition, now: i64) ->
     if charge.amount <= 0 {
         return Err(LedgerError::NotPositive { amount: charge.amount });
     }
-    if charge.currency != card.currency {
-        return Ok(Assessment::declined(Rule::Currency));
-    }
     let balance = card.balance(now)?;
-    let left_today = edition.per_day.checked_sub(card.spent_today).ok_or(LedgerError::Overflow)?.max(0);
-    let limits = [(Rule::PerTransaction, edition.per_transaction), (Rule::PerDay, left_today), (Rule::Balance, balance)];
-    let (rule, available) = limits.into_iter().fold((Rule::PerTransaction, i64::MAX), |least, limit| {
-        if limit.1 < least.1 { limit } else { least }
-    });
+    let left_today = edition
+        .per_day
+        .checked_sub(card.spent_today)
+        .ok_or(LedgerError::Overflow)?
+        .max(0);
+    let limits = [
+        (Rule::PerTransaction, edition.per_transaction),
+        (Rule::PerDay, left_today),
+        (Rule::Balance, balance),
+    ];
+    let (rule, available) = limits
+        .into_iter()
+        .fold((Rule::PerTransaction, i64::MAX), |least, limit| {
+            if limit.1 < least.1 { limit } else { least }
+        });
     // Below the smallest sale nothing is approved, so nothing would be.
     let possible = if available < edition.minimum { 0 } else { available };
     let declined = |rule, remaining, would_approve| Assessment {
@@ -225,8 +216,15 @@ pub fn assess(card: &CardState, charge: &Charge, edition: &Edition, now: i64) ->
         balance,
         takes: Vec::new(),
     };
+    if charge.currency != card.currency {
+        return Ok(declined(Rule::Currency, 0, 0));
+    }
     if charge.amount < edition.minimum {
-        return Ok(declined(Rule::Minimum, edition.minimum, if possible == 0 { 0 } else { edition.minimum }));
+        return Ok(declined(
+            Rule::Minimum,
+            edition.minimum,
+            if possible == 0 { 0 } else { edition.minimum },
+        ));
     }
     if charge.amount <= available {
         return approved(card, Outcome::Approved, charge.amount, None, balance, now);
@@ -258,7 +256,10 @@ fn approved(
 
 /// Spends the oldest credit first; the caller has made sure that there is enough.
 fn take(lots: &[Lot], amount: i64, now: i64) -> Result<Vec<Take>, LedgerError> {
-    let mut order: Vec<&Lot> = lots.iter().filter(|lot| now < lot.expires && lot.remaining > 0).collect();
+    let mut order: Vec<&Lot> = lots
+        .iter()
+        .filter(|lot| now < lot.expires && lot.remaining > 0)
+        .collect();
     order.sort_by_key(|lot| (lot.received, lot.expires, lot.id));
     let mut missing = amount;
     let mut takes = Vec::with_capacity(1);
@@ -267,10 +268,17 @@ fn take(lots: &[Lot], amount: i64, now: i64) -> Result<Vec<Take>, LedgerError> {
             break;
         }
         let part = missing.min(lot.remaining);
-        takes.push(Take { lot: lot.id, amount: part });
+        takes.push(Take {
+            lot: lot.id,
+            amount: part,
+        });
         missing = missing.checked_sub(part).ok_or(LedgerError::Overflow)?;
     }
-    if missing == 0 { Ok(takes) } else { Err(LedgerError::Unbalanced { sum: missing }) }
+    if missing == 0 {
+        Ok(takes)
+    } else {
+        Err(LedgerError::Unbalanced { sum: missing })
+    }
 }
 
 #[cfg(test)]
@@ -290,15 +298,29 @@ mod tests {
     }
 
     fn lot(id: u8, received: i64, expires: i64, remaining: i64) -> Lot {
-        Lot { id: LotId([id; 16]), received, expires, remaining }
+        Lot {
+            id: LotId([id; 16]),
+            received,
+            expires,
+            remaining,
+        }
     }
 
     fn card(lots: Vec<Lot>, spent_today: i64) -> CardState {
-        CardState { account: 7, currency: Currency::new("USD").unwrap(), lots, spent_today }
+        CardState {
+            account: 7,
+            currency: Currency::new("USD").unwrap(),
+            lots,
+            spent_today,
+        }
     }
 
     fn charge(amount: i64, partial: bool) -> Charge {
-        Charge { amount, currency: Currency::new("USD").unwrap(), partial, shop: 9 }
+        Charge {
+            amount,
+            currency: Currency::new("USD").unwrap(),
+            partial,
+        }
     }
 
     fn judge(card: &CardState, amount: i64, partial: bool) -> Assessment {
@@ -314,39 +336,72 @@ mod tests {
         let word = judge(&card, 600, false);
         assert_eq!(word.outcome, Outcome::Approved);
         assert_eq!(word.balance, 200);
-        let takes = [Take { lot: LotId([2; 16]), amount: 300 }, Take { lot: LotId([3; 16]), amount: 300 }];
+        let takes = [
+            Take {
+                lot: LotId([2; 16]),
+                amount: 300,
+            },
+            Take {
+                lot: LotId([3; 16]),
+                amount: 300,
+            },
+        ];
         assert_eq!(word.takes, takes);
         let entry = word.entry(Cause([9; 16]), &card, 9, NOW).unwrap().unwrap();
         assert_eq!(entry.spent().unwrap(), 600);
         assert_eq!(entry.reversal(NOW + 5).unwrap().spent().unwrap(), -600);
-        assert!(matches!(entry.reversal(NOW).unwrap().reversal(NOW), Err(LedgerError::NotReversible { .. })));
+        assert!(matches!(
+            entry.reversal(NOW).unwrap().reversal(NOW),
+            Err(LedgerError::NotReversible { .. })
+        ));
     }
 
     #[test]
     fn a_decline_names_the_rule_what_is_left_and_what_would_pass() {
         let rich = card(vec![lot(1, 1, NOW + 1, 100_000)], 1_500);
         let word = judge(&rich, 1_501, false);
-        assert_eq!((word.rule, word.remaining, word.would_approve), (Some(Rule::PerDay), 1_500, 1_500));
+        assert_eq!(
+            (word.rule, word.remaining, word.would_approve),
+            (Some(Rule::PerDay), 1_500, 1_500)
+        );
         let fresh = card(vec![lot(1, 1, NOW + 1, 100_000)], 0);
         let word = judge(&fresh, 2_001, false);
-        assert_eq!((word.rule, word.remaining, word.would_approve), (Some(Rule::PerTransaction), 2_000, 2_000));
+        assert_eq!(
+            (word.rule, word.remaining, word.would_approve),
+            (Some(Rule::PerTransaction), 2_000, 2_000)
+        );
         let word = judge(&fresh, 99, true);
-        assert_eq!((word.rule, word.remaining, word.would_approve), (Some(Rule::Minimum), 100, 100));
+        assert_eq!(
+            (word.rule, word.remaining, word.would_approve),
+            (Some(Rule::Minimum), 100, 100)
+        );
         let poor = card(vec![lot(1, 1, NOW + 1, 99)], 0);
         let word = judge(&poor, 100, true);
-        assert_eq!((word.outcome, word.rule, word.would_approve), (Outcome::Declined, Some(Rule::Balance), 0));
+        assert_eq!(
+            (word.outcome, word.rule, word.would_approve),
+            (Outcome::Declined, Some(Rule::Balance), 0)
+        );
     }
 
     #[test]
     fn a_part_is_approved_only_when_asked_for() {
         let poor = card(vec![lot(1, 1, NOW + 1, 700)], 0);
         let word = judge(&poor, 1_000, true);
-        assert_eq!((word.outcome, word.amount, word.rule), (Outcome::Partial, 700, Some(Rule::Balance)));
+        assert_eq!(
+            (word.outcome, word.amount, word.rule),
+            (Outcome::Partial, 700, Some(Rule::Balance))
+        );
         assert_eq!(word.balance, 0);
         assert_eq!(judge(&poor, 1_000, false).outcome, Outcome::Declined);
         assert!(assess(&poor, &charge(0, false), &edition(), NOW).is_err());
-        let euro = Charge { currency: Currency::new("EUR").unwrap(), ..charge(500, true) };
-        assert_eq!(assess(&poor, &euro, &edition(), NOW).unwrap().rule, Some(Rule::Currency));
+        let euro = Charge {
+            currency: Currency::new("EUR").unwrap(),
+            ..charge(500, true)
+        };
+        assert_eq!(
+            assess(&poor, &euro, &edition(), NOW).unwrap().rule,
+            Some(Rule::Currency)
+        );
     }
 
     #[test]

@@ -160,14 +160,23 @@ impl Entry {
         if postings.len() < 2 || postings.iter().any(|line| line.amount == 0) {
             return Err(LedgerError::EmptyLine);
         }
-        if postings.iter().any(|line| matches!(line.account, Account::Card(_)) != line.lot.is_some()) {
+        if postings
+            .iter()
+            .any(|line| matches!(line.account, Account::Card(_)) != line.lot.is_some())
+        {
             return Err(LedgerError::LotMissing);
         }
         let sum = sum(postings.iter().map(|line| line.amount))?;
         if sum != 0 {
             return Err(LedgerError::Unbalanced { sum });
         }
-        Ok(Self { cause, kind, at, currency, postings })
+        Ok(Self {
+            cause,
+            kind,
+            at,
+            currency,
+            postings,
+        })
     }
 
     /// The entry that undoes this sale: the same lines with opposite signs, so each lot gets back what it gave.
@@ -181,7 +190,12 @@ impl Entry {
         let postings = self
             .postings
             .iter()
-            .map(|line| Ok(Posting { amount: line.amount.checked_neg().ok_or(LedgerError::Overflow)?, ..*line }))
+            .map(|line| {
+                Ok(Posting {
+                    amount: line.amount.checked_neg().ok_or(LedgerError::Overflow)?,
+                    ..*line
+                })
+            })
             .collect::<Result<Vec<_>, LedgerError>>()?;
         Self::new(self.cause, EntryKind::Reversal, at, self.currency, postings)
     }
@@ -221,13 +235,20 @@ impl Entry {
     /// # Errors
     /// [`LedgerError::Overflow`].
     pub fn spent(&self) -> Result<i64, LedgerError> {
-        sum(self.postings.iter().filter(|line| matches!(line.account, Account::Card(_))).map(|line| line.amount))?
-            .checked_neg()
-            .ok_or(LedgerError::Overflow)
+        sum(self
+            .postings
+            .iter()
+            .filter(|line| matches!(line.account, Account::Card(_)))
+            .map(|line| line.amount))?
+        .checked_neg()
+        .ok_or(LedgerError::Overflow)
     }
 }
 
 /// The sum of amounts.
 pub(super) fn sum(amounts: impl IntoIterator<Item = i64>) -> Result<i64, LedgerError> {
-    amounts.into_iter().try_fold(0_i64, i64::checked_add).ok_or(LedgerError::Overflow)
+    amounts
+        .into_iter()
+        .try_fold(0_i64, i64::checked_add)
+        .ok_or(LedgerError::Overflow)
 }

@@ -18,8 +18,16 @@ pub struct Funding {
 pub fn home_leg(cause: Cause, company: i64, total: i64, currency: Currency, at: i64) -> Result<Entry, LedgerError> {
     let out = opposite(total)?;
     let postings = vec![
-        Posting { account: Account::Company(company), lot: None, amount: out },
-        Posting { account: Account::Transit, lot: None, amount: total },
+        Posting {
+            account: Account::Company(company),
+            lot: None,
+            amount: out,
+        },
+        Posting {
+            account: Account::Transit,
+            lot: None,
+            amount: total,
+        },
     ];
     Entry::new(cause, EntryKind::Load, at, currency, postings)
 }
@@ -39,11 +47,27 @@ pub fn fund(
     let out = opposite(amount)?;
     let id = LotId(cause.0);
     let postings = vec![
-        Posting { account: Account::Transit, lot: None, amount: out },
-        Posting { account: Account::Card(account), lot: Some(id), amount },
+        Posting {
+            account: Account::Transit,
+            lot: None,
+            amount: out,
+        },
+        Posting {
+            account: Account::Card(account),
+            lot: Some(id),
+            amount,
+        },
     ];
     let entry = Entry::new(cause, EntryKind::Credit, at, currency, postings)?;
-    Ok(Funding { entry, lot: Lot { id, received: at, expires, remaining: amount } })
+    Ok(Funding {
+        entry,
+        lot: Lot {
+            id,
+            received: at,
+            expires,
+            remaining: amount,
+        },
+    })
 }
 
 fn opposite(amount: i64) -> Result<i64, LedgerError> {
