@@ -38,6 +38,8 @@ pub enum FrameErrorKind {
     },
     /// A second start sentinel within the data.
     StartSentinelInside,
+    /// An end sentinel right after the start sentinel.
+    Empty,
     /// The bits end before the end sentinel or before the LRC.
     Truncated {
         /// How many bits there are.
@@ -164,6 +166,7 @@ impl fmt::Display for FrameError {
             }
             FrameErrorKind::Parity { found } => write!(f, "even parity in {found:0width$b}"),
             FrameErrorKind::StartSentinelInside => f.write_str("a start sentinel within the data"),
+            FrameErrorKind::Empty => f.write_str("nothing between the sentinels"),
             FrameErrorKind::Truncated { bits } => {
                 write!(f, "the {bits} bits end before end sentinel and LRC")
             }

@@ -135,6 +135,9 @@ impl Framed {
                 return Err(reader.refuse(FrameErrorKind::Parity { found: code }));
             }
             if character == alphabet.end_sentinel() {
+                if data.as_bytes().is_empty() {
+                    return Err(reader.refuse(FrameErrorKind::Empty));
+                }
                 break;
             }
             if character == sentinel {
