@@ -16,7 +16,11 @@ pub(crate) struct Key(SigningKey);
 
 impl Key {
     pub(crate) fn new(seed: u8) -> Self {
-        Self(SigningKey::from_slice(&[seed; 32]).unwrap())
+        Self::of(&[seed; 32])
+    }
+
+    pub(crate) fn of(scalar: &[u8; 32]) -> Self {
+        Self(SigningKey::from_slice(scalar).unwrap())
     }
 }
 
