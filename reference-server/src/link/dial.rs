@@ -187,7 +187,7 @@ impl Port {
             self.state.awaiting.store(true, Ordering::Relaxed);
             (link.queue, opens)
         };
-        let mut message = if opens { wire::opened(self.channel) } else { Vec::new() };
+        let mut message = if opens { self.opened.clone() } else { Vec::new() };
         message.extend_from_slice(&self.via);
         message.extend_from_slice(frame);
         if queue.send(message).await.is_ok() {
