@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/key.rs");
     let mut data = Data::default();
-    writeln!(data.source, "/// When the self-test runs, Unix time.\npub const NOW: i64 = {NOW};")?;
+    writeln!(
+        data.source,
+        "/// When the self-test runs, Unix time.\npub const NOW: i64 = {NOW};"
+    )?;
     certificates(&mut data)?;
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("data.rs"), data.source)?;
     Ok(())
@@ -48,12 +51,21 @@ fn certificates(data: &mut Data) -> Result<(), Box<dyn Error>> {
     let authority = Authority::new(Certificate::parse(&ca_der)?, &ca)?;
     for (number, role, name, identity) in [
         (1, Role::Pos, "POS", "urn:uuid:3a1f0cf4-6b0e-4c7e-9a43-0d1c5f2b7a01"),
-        (2, Role::Backend, "BACKEND", "urn:uuid:3a1f0cf4-6b0e-4c7e-9a43-0d1c5f2b7a02"),
+        (
+            2,
+            Role::Backend,
+            "BACKEND",
+            "urn:uuid:3a1f0cf4-6b0e-4c7e-9a43-0d1c5f2b7a02",
+        ),
     ] {
         let secret = scalar(name);
         let public_key = Key::new(&secret).ok_or("no scalar")?.public_key()?;
         let subject = Subject::Entity { identity, hosts: &[] };
-        let request = Request { role, public_key: &public_key, subject };
+        let request = Request {
+            role,
+            public_key: &public_key,
+            subject,
+        };
         data.octets(name, &authority.issue(&request, &issue(number), &RustCrypto)?)?;
         data.octets(&format!("{name}_KEY"), &secret)?;
     }
@@ -62,7 +74,12 @@ fn certificates(data: &mut Data) -> Result<(), Box<dyn Error>> {
 }
 
 fn issue(number: u32) -> Issue {
-    Issue { number, random: [0xA5; 12], not_before: BEGIN, lifetime: None }
+    Issue {
+        number,
+        random: [0xA5; 12],
+        not_before: BEGIN,
+        lifetime: None,
+    }
 }
 
 /// Keys that everyone can know: nothing but this test uses them.
@@ -77,7 +94,12 @@ struct Data {
 
 impl Data {
     fn octets(&mut self, name: &str, octets: &[u8]) -> Result<(), Box<dyn Error>> {
-        writeln!(self.source, "/// {} octets.\npub const {name}: [u8; {}] = {octets:?};", octets.len(), octets.len())?;
+        writeln!(
+            self.source,
+            "/// {} octets.\npub static {name}: [u8; {}] = {octets:?};",
+            octets.len(),
+            octets.len()
+        )?;
         Ok(())
     }
 }

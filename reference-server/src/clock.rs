@@ -27,23 +27,15 @@ pub fn now() -> i64 {
 
 /// The present as the time since 1970-01-01T00:00:00Z, with the clock's own resolution. Never negative.
 #[must_use]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock"
-)]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub fn since_epoch() -> Duration {
-    let read = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
+    let read = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     shifted(read, offset())
 }
 
 /// A monotonic instant, for measuring durations. It is not shifted.
 #[must_use]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock"
-)]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub fn instant() -> Instant {
     Instant::now()
 }

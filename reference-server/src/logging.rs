@@ -43,9 +43,7 @@ pub enum LogFormat {
 #[non_exhaustive]
 pub enum LoggingError {
     /// The filter is not in `EnvFilter` notation.
-    #[error(
-        "the log filter {filter:?} is not understood ({reason}); try `info`, `debug` or `tr_net::gateway=debug`"
-    )]
+    #[error("the log filter {filter:?} is not understood ({reason}); try `info`, `debug` or `tr_net::gateway=debug`")]
     Filter {
         /// What was given.
         filter: String,
@@ -95,10 +93,7 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(ClockTime)
-        .with_writer(Redacting {
-            inner: writer,
-            json,
-        });
+        .with_writer(Redacting { inner: writer, json });
     Ok(match format {
         LogFormat::Human => Box::new(builder.with_ansi(colours).finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
@@ -139,11 +134,7 @@ impl<W: Write> RedactingWriter<W> {
         }
         let line = core::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&line);
-        let clean = if self.json {
-            redact_json(&text)
-        } else {
-            redact(&text)
-        };
+        let clean = if self.json { redact_json(&text) } else { redact(&text) };
         self.inner.write_all(clean.as_bytes())
     }
 }

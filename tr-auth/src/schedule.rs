@@ -147,3 +147,6 @@ pub(crate) fn exporter<C: Crypto>(crypto: &C, prk_4e3m: &Secret, th_4: &Transcri
     );
     kdf_secret(crypto, &crypto.hmac_key(prk_out.expose()), label::PRK_EXPORTER, &[])
 }
+
+#[cfg(test)]
+mod tests;

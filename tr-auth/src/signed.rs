@@ -31,7 +31,7 @@ const SIG_PARTS: usize = 10;
 
 impl Statement<'_> {
     /// MAC_2 or MAC_3, as long as the hash because the peer authenticates by signature (RFC 9528 §5.3.2, §5.4.2).
-    fn mac<C: Crypto>(&self, crypto: &C, prk: &C::HmacKey, label: u64) -> Secret {
+    pub(crate) fn mac<C: Crypto>(&self, crypto: &C, prk: &C::HmacKey, label: u64) -> Secret {
         let head = Head::of_len(BYTES, self.certificate.len());
         let context = [
             self.connection,

@@ -26,12 +26,7 @@ pub trait Device: Module {
     ///
     /// # Errors
     /// `BadInput` when `peer` is no point of the curve; then `shared` is all zero.
-    fn agree(
-        &self,
-        key: KeyRef,
-        peer: &[u8; PUBLIC_KEY_LEN],
-        shared: &mut Secret,
-    ) -> Result<(), Self::Error>;
+    fn agree(&self, key: KeyRef, peer: &[u8; PUBLIC_KEY_LEN], shared: &mut Secret) -> Result<(), Self::Error>;
 
     /// Encrypts `clear` under the newest version of a key of usage `Seal` (AES-256-GCM, fresh
     /// random nonce) and returns the part of `out` that it filled: `clear.len()` +
@@ -42,13 +37,7 @@ pub trait Device: Module {
     ///
     /// # Errors
     /// `BadInput` when `out` is too short or the input longer than the module takes.
-    fn seal<'o>(
-        &self,
-        label: Label,
-        aad: &[u8],
-        clear: &[u8],
-        out: &'o mut [u8],
-    ) -> Result<&'o [u8], Self::Error>;
+    fn seal<'o>(&self, label: Label, aad: &[u8], clear: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], Self::Error>;
 
     /// Opens what [`seal`](Device::seal) made, under the version that is written in it, and returns
     /// the part of `out` that holds the clear octets. The caller erases `out` after use.

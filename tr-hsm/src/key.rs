@@ -239,12 +239,7 @@ pub struct KeyInfo {
 impl KeyInfo {
     /// Puts the parts together; for back ends.
     #[must_use]
-    pub const fn new(
-        label: Label,
-        version: Version,
-        attributes: Attributes,
-        origin: Origin,
-    ) -> Self {
+    pub const fn new(label: Label, version: Version, attributes: Attributes, origin: Origin) -> Self {
         Self {
             label,
             version,

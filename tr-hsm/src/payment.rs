@@ -36,24 +36,14 @@ pub trait Payment: Module {
     ///
     /// # Errors
     /// `BadInput` unless the length of `digits` is one of [`CHECK_VALUE_DIGITS`].
-    fn check_value(
-        &self,
-        key: KeyRef,
-        card: &CardData,
-        digits: &mut [u8],
-    ) -> Result<(), Self::Error>;
+    fn check_value(&self, key: KeyRef, card: &CardData, digits: &mut [u8]) -> Result<(), Self::Error>;
 
     /// Compares a check value in constant time.
     ///
     /// # Errors
     /// `BadInput` as above, `AuthenticationFailed` when it is wrong (also when it holds other octets
     /// than digits).
-    fn verify_check_value(
-        &self,
-        key: KeyRef,
-        card: &CardData,
-        digits: &[u8],
-    ) -> Result<(), Self::Error>;
+    fn verify_check_value(&self, key: KeyRef, card: &CardData, digits: &[u8]) -> Result<(), Self::Error>;
 }
 
 /// The card data that a check value covers, checked and framed once, so that every back end
@@ -84,9 +74,7 @@ impl CardData {
         for (to, from) in card.message.iter_mut().zip(parts.into_iter().flatten()) {
             *to = *from;
         }
-        card.len = parts
-            .iter()
-            .fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        card.len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         Ok(card)
     }
 
@@ -98,12 +86,7 @@ impl CardData {
     }
 }
 
-fn check(
-    part: &'static str,
-    digits: &[u8],
-    shortest: usize,
-    longest: usize,
-) -> Result<(), BadCardData> {
+fn check(part: &'static str, digits: &[u8], shortest: usize, longest: usize) -> Result<(), BadCardData> {
     if digits.len() < shortest || digits.len() > longest {
         return Err(BadCardData::Length {
             part,
@@ -211,9 +194,8 @@ mod tests {
 
     #[test]
     fn refuses_other_card_data_and_says_where() {
-        let refused = |pan: &[u8], expiry: &[u8], service: &[u8]| {
-            CardData::new(pan, expiry, service).map(|_| ()).unwrap_err()
-        };
+        let refused =
+            |pan: &[u8], expiry: &[u8], service: &[u8]| CardData::new(pan, expiry, service).map(|_| ()).unwrap_err();
         assert_eq!(
             refused(b"1234567", b"2912", b"101"),
             BadCardData::Length {

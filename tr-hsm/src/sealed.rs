@@ -51,9 +51,7 @@ impl<'a> Sealed<'a> {
     /// # Errors
     /// [`BadSealed`] when it has not the shape.
     pub fn parse(octets: &'a [u8]) -> Result<Self, BadSealed> {
-        let short = BadSealed::Short {
-            found: octets.len(),
-        };
+        let short = BadSealed::Short { found: octets.len() };
         let (head, rest) = octets.split_first_chunk::<HEAD_LEN>().ok_or(short)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().ok_or(short)?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(short)?;
@@ -122,14 +120,9 @@ mod tests {
     fn names_what_is_wrong() {
         assert_eq!(
             Sealed::parse(&[1; OVERHEAD - 1]),
-            Err(BadSealed::Short {
-                found: OVERHEAD - 1
-            })
+            Err(BadSealed::Short { found: OVERHEAD - 1 })
         );
-        assert_eq!(
-            Sealed::parse(&[2; OVERHEAD]),
-            Err(BadSealed::Format { found: 2 })
-        );
+        assert_eq!(Sealed::parse(&[2; OVERHEAD]), Err(BadSealed::Format { found: 2 }));
         let mut octets = [0; OVERHEAD];
         octets[0] = FORMAT;
         assert_eq!(Sealed::parse(&octets), Err(BadSealed::VersionZero));

@@ -22,12 +22,7 @@ pub trait Vault: Module {
     ///
     /// # Errors
     /// As [`generate`](Vault::generate), and `BadInput` when the scalar is 0 or not below the order.
-    fn import_p256(
-        &self,
-        label: Label,
-        attributes: Attributes,
-        scalar: &Secret,
-    ) -> Result<KeyInfo, Self::Error>;
+    fn import_p256(&self, label: Label, attributes: Attributes, scalar: &Secret) -> Result<KeyInfo, Self::Error>;
 
     /// Makes the next version of a key, with the attributes of its newest. Older versions stay:
     /// what they sealed opens, what they signed verifies.
@@ -76,13 +71,7 @@ pub trait Vault: Module {
     /// `BadInput` when `wrapped` has not the shape, `NotFound` when its version is gone,
     /// `AuthenticationFailed` when `wrapped` or `aad` is not what was wrapped. After an error `clear`
     /// is all zero.
-    fn unwrap_data_key(
-        &self,
-        label: Label,
-        aad: &[u8],
-        wrapped: &[u8],
-        clear: &mut Secret,
-    ) -> Result<(), Self::Error>;
+    fn unwrap_data_key(&self, label: Label, aad: &[u8], wrapped: &[u8], clear: &mut Secret) -> Result<(), Self::Error>;
 
     /// Proves that the module works: signs a fresh challenge with a key of usage `Sign` and verifies
     /// the signature. A state that a module merely reports is no proof.

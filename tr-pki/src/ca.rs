@@ -117,7 +117,6 @@ pub fn self_signed<S: Signer + ?Sized, V: Verifier + ?Sized>(
 }
 
 /// A CA: its certificate and the key that belongs to it.
-#[derive(Debug)]
 pub struct Authority<'a, S: ?Sized> {
     certificate: Certificate<'a>,
     role: Role,
@@ -186,6 +185,14 @@ impl<'a, S: Signer + ?Sized> Authority<'a, S> {
             not_after: own.not_after(),
         };
         make(request, issue, &issuer, self.signer, hash)
+    }
+}
+
+impl<S: ?Sized> fmt::Debug for Authority<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 

@@ -52,15 +52,11 @@ pub fn write<'b, S: Signer + ?Sized>(signer: &S, out: &'b mut [u8]) -> Result<&'
     let (r, s) = (Integer::of(r), Integer::of(s));
     let pair = r.len().saturating_add(s.len());
 
-    // All lengths are known: the request has 182 octets and up to eight more for the two integers.
+    // The two integers are all whose length varies.
     let mut to = Writer::new(out);
-    to.put(&[0x30, 0x81]);
-    to.put_len(
-        INFO_LEN
-            .saturating_add(ECDSA_WITH_SHA256.len())
-            .saturating_add(pair)
-            .saturating_add(5),
-    );
+    let fixed = INFO_LEN.saturating_add(ECDSA_WITH_SHA256.len()).saturating_add(5);
+    to.put(&[reader::SEQUENCE]);
+    to.put_len(pair.saturating_add(fixed));
     to.put(&info);
     to.put(&ECDSA_WITH_SHA256);
     to.put(&[reader::BIT_STRING]);
@@ -279,9 +275,13 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// One length octet.
+    /// A length of one octet, or of two from 128 on.
     fn put_len(&mut self, len: usize) {
-        self.put(&[u8::try_from(len).unwrap_or(u8::MAX)]);
+        let octet = u8::try_from(len).unwrap_or(u8::MAX);
+        if octet >= 0x80 {
+            self.put(&[0x81]);
+        }
+        self.put(&[octet]);
     }
 
     fn written(self) -> &'b [u8] {

@@ -14,11 +14,11 @@
 //!
 //! # The printed form
 //!
-//! Eight groups of five characters of Crockford's base 32, joined by hyphens: 32 bits of reference
-//! in the first two groups, 128 bits of secret in the other six. The fifth character of each group
-//! checks the four before it and the group's place, so that a wrong character, two swapped
-//! characters and two swapped groups are found when they are typed, and the group is named. Letters
-//! may be small, I and L are read as 1, O as 0; spaces and hyphens are passed over.
+//! Eight groups of five characters of Crockford's base 32, joined by hyphens: 32 bits of reference,
+//! then 128 bits of secret. The fifth character of each group checks the four before it and the
+//! group's place, so that a wrong character, two swapped characters and two swapped groups are found
+//! when they are typed, and the group is named. Letters may be small, I and L are read as 1, O as 0;
+//! spaces and hyphens are passed over. The reference alone is written as eight hexadecimal digits.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
@@ -35,55 +35,48 @@ pub const SECRET_LEN: usize = 16;
 pub const REFERENCE_LEN: usize = 4;
 /// Characters of a printed voucher.
 pub const TEXT_LEN: usize = 47;
-/// Characters of a printed reference.
-pub const REFERENCE_TEXT_LEN: usize = 11;
+/// Characters of a written reference.
+pub const REFERENCE_TEXT_LEN: usize = 8;
 
 const LABEL: &[u8; 24] = b"tr-pki enrolment mac v1\0";
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Groups of a voucher, and of its reference.
 const GROUPS: usize = 8;
-const REFERENCE_GROUPS: usize = 2;
 
 /// The public half of a voucher, by which it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference(pub [u8; REFERENCE_LEN]);
 
 impl Reference {
-    /// Reads the printed form.
+    /// Reads the written form: eight hexadecimal digits, small letters.
     ///
     /// # Errors
     ///
-    /// [`TextError`] with the group and the place of the first thing that is wrong.
+    /// [`TextError`] with the place of the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        let mut octets = [0; REFERENCE_LEN];
-        parse_groups(text, &mut octets, REFERENCE_GROUPS)?;
-        Ok(Self(octets))
-    }
-
-    /// The printed form, e.g. `0GY2W-R83Z3`.
-    #[must_use]
-    pub fn to_text(self) -> ReferenceText {
-        let mut text = [0; REFERENCE_TEXT_LEN];
-        print_groups(&self.0, &mut text);
-        ReferenceText(text)
+        let digits = text.as_bytes();
+        if digits.len() != REFERENCE_TEXT_LEN {
+            return Err(TextError::Length {
+                found: digits.len(),
+                expected: REFERENCE_TEXT_LEN,
+            });
+        }
+        let mut value = 0_u32;
+        for (offset, digit) in digits.iter().enumerate() {
+            let digit = match digit {
+                b'0'..=b'9' => digit.wrapping_sub(b'0'),
+                b'a'..=b'f' => digit.wrapping_sub(b'a').wrapping_add(10),
+                _ => return Err(TextError::Character { offset }),
+            };
+            value = value.wrapping_shl(4) | u32::from(digit);
+        }
+        Ok(Self(value.to_be_bytes()))
     }
 }
 
+/// The written form, e.g. `1234abcd`.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_text().as_str())
-    }
-}
-
-/// The printed form of a [`Reference`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReferenceText([u8; REFERENCE_TEXT_LEN]);
-
-impl ReferenceText {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or_default()
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
     }
 }
 
@@ -110,7 +103,7 @@ impl Voucher {
     /// of the text.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let mut octets = Zeroizing::new([0; REFERENCE_LEN + SECRET_LEN]);
-        parse_groups(text, octets.as_mut_slice(), GROUPS)?;
+        parse_groups(text, octets.as_mut_slice())?;
         let mut voucher = Self::new(Reference([0; REFERENCE_LEN]), [0; SECRET_LEN]);
         let (reference, secret) = octets.split_at(REFERENCE_LEN);
         voucher.reference.0.copy_from_slice(reference);
@@ -305,9 +298,9 @@ impl Iterator for Digits<'_> {
     }
 }
 
-/// Reads `groups` groups into `octets`, which has 20 bits for each.
-fn parse_groups(text: &str, octets: &mut [u8], groups: usize) -> Result<(), TextError> {
-    let expected = groups.saturating_mul(5);
+/// Reads all groups into `octets`, 20 bits each.
+fn parse_groups(text: &str, octets: &mut [u8]) -> Result<(), TextError> {
+    let expected = GROUPS.saturating_mul(5);
     let mut five = Zeroizing::new([0_u8; 5]);
     let mut out = octets.iter_mut();
     let mut buffer = Zeroizing::new(0_u32);

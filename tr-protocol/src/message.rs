@@ -39,7 +39,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use crate::error::{Error, ErrorKind};
-use crate::frame::{Encoder, Field, Fields, Frame, Key, Kind};
+use crate::frame::{Encoder, Field, Fields, Frame, Key, Kind, MAX_INNER};
 use crate::value::Value;
 
 mod inner;
@@ -51,10 +51,7 @@ pub use inner::{
     ReversalReason, ReversalResult, SignOn, SignOnAnswer, State, Status, StatusAnswer, rule,
 };
 pub use link::{Class, Closed, Link, Opened, Via};
-pub use outer::{
-    Authenticate, AuthenticateAnswer, Enrol, EnrolAnswer, ErrorAnswer, ErrorCode, MAX_INNER_OF_SEALED, Outer, Sealed,
-    Step,
-};
+pub use outer::{Authenticate, AuthenticateAnswer, Enrol, EnrolAnswer, ErrorAnswer, ErrorCode, Outer, Sealed, Step};
 
 /// A message: what it is called, what it holds, how it is read and written.
 pub trait Message<'a>: Sized {
@@ -92,6 +89,8 @@ pub struct FieldSpec {
     pub required: bool,
     /// The type of its value.
     pub value: &'static str,
+    /// The words that the value can be, if its type is a closed list.
+    pub words: &'static [&'static str],
     /// What it means.
     pub meaning: &'static str,
 }
@@ -151,6 +150,50 @@ impl fmt::Debug for Extra<'_> {
     /// Shows no value: it may be a card's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// What a sealed frame carries: one command or information and, if it needs one, the data beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload<'a> {
+    /// The `C` or `I` frame.
+    pub message: Frame<'a>,
+    /// The `D` frame after it.
+    pub data: Option<Frame<'a>>,
+}
+
+impl<'a> Payload<'a> {
+    /// Splits what was opened. Offsets in errors count from the start of the payload.
+    ///
+    /// # Errors
+    ///
+    /// A fault of a frame; [`ErrorKind::BadKind`] if the frames are not of these kinds in this order;
+    /// [`ErrorKind::TrailingOctets`] after the second; [`ErrorKind::FrameTooLong`] beyond
+    /// [`MAX_INNER`] octets.
+    pub fn parse(opened: &'a [u8]) -> Result<Self, Error> {
+        if opened.len() > MAX_INNER {
+            return Err(Error::new(ErrorKind::FrameTooLong, MAX_INNER));
+        }
+        let (message, rest) = Frame::parse(opened)?;
+        if message.kind() == Kind::Data {
+            return Err(Error::new(ErrorKind::BadKind, 4));
+        }
+        if rest.is_empty() {
+            return Ok(Self { message, data: None });
+        }
+        let start = message.as_bytes().len();
+        let shift = |error: Error| Error {
+            offset: error.offset.saturating_add(start),
+            ..error
+        };
+        let data = Frame::parse_exact(rest).map_err(shift)?;
+        if data.kind() != Kind::Data {
+            return Err(shift(Error::new(ErrorKind::BadKind, 4)));
+        }
+        Ok(Self {
+            message,
+            data: Some(data),
+        })
     }
 }
 
@@ -231,6 +274,7 @@ macro_rules! message {
                     key: $key,
                     required: message!(@required $presence),
                     value: <$type as $crate::value::Value<'a>>::TYPE,
+                    words: <$type as $crate::value::Value<'a>>::WORDS,
                     meaning: $meaning,
                 },
             )*];

@@ -21,6 +21,9 @@ pub trait Value<'a>: sealed::Codec<'a> {
     /// The type's name in the field tables of `docs/protocol.md`.
     const TYPE: &'static str;
 
+    /// The words that it can be, if it is one of a closed list.
+    const WORDS: &'static [&'static str] = &[];
+
     /// Reads the value.
     ///
     /// # Errors
@@ -118,10 +121,11 @@ impl fmt::Debug for Digest {
 
 impl<'a> Codec<'a> for Digest {
     fn read(text: &'a str) -> Result<Self, ErrorKind> {
-        if !base64::is_canonical(text.as_bytes()) {
-            return Err(ErrorKind::BadBase64);
+        match base64::decode_array(text.as_bytes()) {
+            Some(digest) => Ok(Self(digest)),
+            None if base64::is_canonical(text.as_bytes()) => Err(ErrorKind::BadLength),
+            None => Err(ErrorKind::BadBase64),
         }
-        base64::decode_array(text).map(Self).ok_or(ErrorKind::BadLength)
     }
 
     fn write(&self, out: &mut Sink<'_>) -> Result<(), ErrorKind> {
@@ -397,7 +401,8 @@ impl<'a> Codec<'a> for bool {
 }
 
 impl Value<'_> for bool {
-    const TYPE: &'static str = "yes or no";
+    const TYPE: &'static str = "answer";
+    const WORDS: &'static [&'static str] = &["yes", "no"];
 }
 
 /// Text for people, `1 ..= 200` octets of what a value can hold.
@@ -545,7 +550,10 @@ impl<'a> Binary<'a> {
     pub fn array<const N: usize>(&self) -> Option<[u8; N]> {
         match self.0 {
             Form::Raw(octets) => octets.try_into().ok(),
-            Form::Encoded(text) => base64::decode_array(text),
+            Form::Encoded(text) => {
+                let mut out = [0; N];
+                (base64::decode(text, &mut out)?.len() == N).then_some(out)
+            }
         }
     }
 
@@ -639,6 +647,7 @@ impl<'a, T: Value<'a>> Codec<'a> for Secret<T> {
 
 impl<'a, T: Value<'a>> Value<'a> for Secret<T> {
     const TYPE: &'static str = T::TYPE;
+    const WORDS: &'static [&'static str] = T::WORDS;
 }
 
 /// An integer in its one spelling: `0`, or digits without a leading zero, at most 2^63 - 1.
@@ -690,11 +699,12 @@ macro_rules! choice {
 
         impl $crate::value::Value<'_> for $type {
             const TYPE: &'static str = $name;
+            const WORDS: &'static [&'static str] = Self::LIST;
         }
 
         impl $type {
             /// Every word of the list, in its order.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            pub const LIST: &'static [&'static str] = &[$($word),+];
 
             /// The word on the wire.
             #[must_use]

@@ -3,6 +3,9 @@
 pub mod auth;
 pub mod hsm;
 pub mod pki;
+pub mod protocol;
+pub mod terminal;
+pub mod track;
 
 use core::fmt;
 use core::panic::Location;

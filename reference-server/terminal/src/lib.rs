@@ -1,6 +1,9 @@
-//! The POS and virtual-card programs as sans-IO state machines.
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 
+pub mod enrol;
 pub mod key;
 pub mod memory;
+pub mod terminal;
+
+pub use terminal::{Answer, Dropped, Error, Event, Output, Sale, Swiped, Terminal};

@@ -202,6 +202,18 @@ pub fn fuzz_body(octets: &[u8]) {
     }
 }
 
+/// Reads octets as what follows the first ten of a key file, with the checksum made right, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_header(octets: &[u8]) -> Result<Header, StoreError> {
+    let mut file = [MAGIC.as_slice(), &[VERSION, ARGON2ID_13], octets].concat();
+    if let Some((head, _)) = file.split_first_chunk_mut::<HEADER_LEN>()
+        && let Some((summed, sum)) = head.split_last_chunk_mut::<CHECKSUM_LEN>()
+    {
+        *sum = checksum(summed);
+    }
+    Header::parse(&file)
+}
+
 /// Octets of a key in the body.
 const KEY_LEN: usize = 4 + 4 + SECRET_LEN;
 

@@ -12,6 +12,6 @@ mod store;
 mod vault;
 
 pub use error::{Step, StoreError};
-pub use file::{Header, fuzz_body};
+pub use file::{Header, fuzz_body, fuzz_header};
 pub use kdf::Params;
 pub use store::Store;

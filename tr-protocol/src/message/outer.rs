@@ -3,9 +3,6 @@
 use super::{consistent, layer, message};
 use crate::value::{Binary, Digest, Number, Text, Token, TransactionId, choice};
 
-/// Octets of inner frames that fit a [`Sealed`] frame. The same as [`MAX_INNER`](crate::frame::MAX_INNER).
-pub const MAX_INNER_OF_SEALED: usize = crate::frame::MAX_INNER;
-
 layer! {
     /// What a device and the backend send each other through the gateway, which can read it.
     Outer {
@@ -24,7 +21,7 @@ message! {
     "csr" csr: required Binary<'a>, "PKCS#10 request (RFC 2986), DER.";
     "id" id: required TransactionId, "The request's id; any, since nothing is claimed.";
     "mac" mac: required Digest, "HMAC-SHA-256 of the octets of `csr` under the voucher's secret.";
-    "voucher" voucher: required Token<'a>, "The voucher's reference, which is no secret.";
+    "voucher" voucher: required Text<'a>, "The voucher's reference, which is no secret.";
 }
 
 message! {

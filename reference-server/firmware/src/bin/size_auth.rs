@@ -3,4 +3,7 @@
 #![no_std]
 #![no_main]
 
-tr_firmware::probe!(tr_firmware::work::auth::device(&tr_firmware::trap::NoCurve, &tr_firmware::trap::NoCurve));
+tr_firmware::probe!(tr_firmware::work::auth::device(
+    &tr_firmware::trap::NoCurve,
+    &tr_firmware::trap::NoCurve
+));

@@ -3,4 +3,4 @@
 #![no_std]
 #![no_main]
 
-tr_firmware::probe!(tr_firmware::work::hsm::work(core::hint::black_box(b"9070001234567897")));
+tr_firmware::probe!(tr_firmware::work::hsm::work(core::hint::black_box(b"9070001234567893")));

@@ -1,4 +1,4 @@
-//! tr-pki: a path validated, SHA-256 included, without the curve
+//! tr-pki: a path validated, without hash and curve
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! tr-pki: the same with the curve of tr-auth-rustcrypto
+//! tr-pki: the same with hash and curve of tr-auth-rustcrypto
 
 #![no_std]
 #![no_main]

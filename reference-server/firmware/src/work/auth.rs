@@ -7,10 +7,11 @@ use tr_auth::{
     Channel, ConnectionId, Crypto, Expected, Identity, Initiator, Responder, Session, WaitMessage2, WaitMessage3,
     WaitMessage4,
 };
+use tr_auth_rustcrypto::RustCrypto;
 use tr_pki::{Certificate, Role, Signer, Time};
 
-use super::{Outcome, check};
-use crate::data;
+use super::{Outcome, check, some};
+use crate::{Key, data};
 
 /// Octets of a buffer for any message with one certificate, workspace included.
 pub const BUFFER: usize = 2048;
@@ -33,8 +34,19 @@ pub fn message_2<C: Crypto, S: Signer>(
     message_1: &[u8],
     out: &mut [u8],
 ) -> Outcome<(WaitMessage3, usize)> {
-    let identity = Identity { chain: &[&data::BACKEND], signer };
-    Ok(Responder::respond(crypto, &identity, message_1, &random(2), ConnectionId::new(&[2])?, &[], out)?)
+    let identity = Identity {
+        chain: &[&data::BACKEND],
+        signer,
+    };
+    Ok(Responder::respond(
+        crypto,
+        &identity,
+        message_1,
+        &random(2),
+        ConnectionId::new(&[2])?,
+        &[],
+        out,
+    )?)
 }
 
 /// The device judges the backend and says who it is.
@@ -51,7 +63,10 @@ pub fn message_3<C: Crypto, S: Signer>(
     let anchors = [Certificate::parse(&data::CA)?];
     let ready = waiting.process(crypto, message_2, &expected(&anchors, &[Role::Backend], &data::POS))?;
     check(ready.peer().role() == Role::Backend)?;
-    let identity = Identity { chain: &[&data::POS], signer };
+    let identity = Identity {
+        chain: &[&data::POS],
+        signer,
+    };
     Ok(ready.message_3(crypto, &identity, &[], out)?)
 }
 
@@ -89,8 +104,16 @@ pub fn talk<C: Crypto>(crypto: &C, from: &mut Channel, to: &mut Channel) -> Outc
     buffer[..TEXT.len()].copy_from_slice(TEXT);
     let sealed = from.sender.seal(crypto, ROUTING, &mut buffer, TEXT.len())?;
     let mut copy = buffer;
-    check(to.receiver.open(crypto, sealed.index, ROUTING, &mut buffer[..sealed.len])? == TEXT)?;
-    check(to.receiver.open(crypto, sealed.index, ROUTING, &mut copy[..sealed.len]).is_err())
+    check(
+        to.receiver
+            .open(crypto, sealed.index, ROUTING, &mut buffer[..sealed.len])?
+            == TEXT,
+    )?;
+    check(
+        to.receiver
+            .open(crypto, sealed.index, ROUTING, &mut copy[..sealed.len])
+            .is_err(),
+    )
 }
 
 /// A session in use, with the window of a device.
@@ -113,8 +136,23 @@ pub fn device<C: Crypto, S: Signer>(crypto: &C, signer: &S) -> Outcome {
     Ok(())
 }
 
+/// The same with the curve.
+///
+/// # Errors
+/// As [`device`].
+pub fn device_with_curve() -> Outcome {
+    device(&RustCrypto, &some(Key::new(black_box(&data::POS_KEY)))?)
+}
+
 fn expected<'a>(anchors: &'a [Certificate<'a>], roles: &'a [Role], own: &'a [u8]) -> Expected<'a> {
-    Expected { anchors, roles, time: Time::known(data::NOW), grace: 0, own, understood: &[] }
+    Expected {
+        anchors,
+        roles,
+        time: Time::known(data::NOW),
+        grace: 0,
+        own,
+        understood: &[],
+    }
 }
 
 /// Constant, as everything here: a product takes them from its generator.

@@ -12,7 +12,11 @@ use crate::data;
 pub fn path<'a, V: Verifier>(verifier: &V, chain: [&'a [u8]; 2], now: i64) -> Outcome<Validated<'a>> {
     let path = [Certificate::parse(chain[0])?, Certificate::parse(chain[1])?];
     let anchors = [Certificate::parse(&data::ROOT)?];
-    let options = Options { time: Time::known(now), grace: 0, roles: &[Role::Pos] };
+    let options = Options {
+        time: Time::known(now),
+        grace: 0,
+        roles: &[Role::Pos],
+    };
     Ok(validate(&path, &anchors, &options, verifier)?)
 }
 

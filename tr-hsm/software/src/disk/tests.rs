@@ -1,11 +1,9 @@
 //! Crashes at every step of replacing a file.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use tr_hsm::{Attributes, Error, ErrorKind, Label, Usage, Vault};

@@ -1,5 +1,7 @@
 //! Hostile bodies, which need the passphrase, and secrets in what is written.
 
+#![allow(clippy::arithmetic_side_effects, reason = "the offsets are this file's own")]
+
 use proptest::prelude::*;
 
 use super::*;

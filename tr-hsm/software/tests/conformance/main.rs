@@ -1,5 +1,7 @@
 //! The software store passes what every back end must.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 mod suite;
 
 use tr_hsm_software::{Params, Store};

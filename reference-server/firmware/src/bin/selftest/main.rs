@@ -4,30 +4,67 @@
 #![no_std]
 #![no_main]
 
+mod host;
+
 use core::fmt;
 use core::hint::black_box;
 
 use cortex_m_semihosting::{debug, hprintln};
+use host::Host;
 use tr_auth_rustcrypto::RustCrypto;
+use tr_firmware::device::TestDevice;
 use tr_firmware::work::{self, Outcome, auth};
 use tr_firmware::{Key, data, stack};
+use tr_track::Direction;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let mut report = Report::default();
     hprintln!("   octets of stack");
     report.step("tr-hsm: names a key, frames card data, takes sealed data apart", || {
-        work::hsm::work(black_box(b"9070001234567897"))
+        work::hsm::work(black_box(b"9070001234567893"))
     });
+    swipes(&mut report);
+    messages(&mut report);
     certificates(&mut report);
     handshake(&mut report);
+    sale(&mut report);
     report.end()
 }
 
-fn certificates(report: &mut Report) {
-    report.step("tr-pki: a path to the root is valid; forged or expired it is not", || {
-        work::pki::path_work(&RustCrypto)
+fn swipes(report: &mut Report) {
+    const CARD: [&str; 2] = [
+        "%B9070001234567893^DOE/JANE^29121011234567?",
+        ";9070001234567893=29121011234567?",
+    ];
+    let mut workspace = [0; tr_track::f2f::WORKSPACE];
+    report.step("tr-track: track 1, drawn past the head at 0.4 m/s, is read", || {
+        work::track::swipe(CARD[0], Direction::Forward, 400, &mut workspace)
     });
+    report.step("tr-track: track 2, drawn backwards and slowing down, is read", || {
+        work::track::swipe(CARD[1], Direction::Reverse, 600, &mut workspace)
+    });
+    report.step(
+        "tr-track: a number whose check digit is wrong is refused",
+        work::track::refuses,
+    );
+}
+
+fn messages(report: &mut Report) {
+    let mut buffer = [0; work::protocol::BUFFER];
+    let len = report.step("tr-protocol: writes a signed authorise", || {
+        work::protocol::write(&mut buffer)
+    });
+    report.step("tr-protocol: finds it in a stream, reads it, runs the rules", || {
+        work::protocol::read(&buffer[..len])
+    });
+}
+
+fn certificates(report: &mut Report) {
+    report.step(
+        "tr-pki: a path to the root is valid; forged or expired it is not",
+        || work::pki::path_work(&RustCrypto),
+    );
     let pos = key(&data::POS_KEY);
     report.step("tr-pki: writes a certificate request and checks it", || {
         work::pki::request_work(&RustCrypto, &pos)
@@ -59,6 +96,26 @@ fn handshake(report: &mut Report) {
     });
 }
 
+#[inline(never)]
+fn sale(report: &mut Report) {
+    let device = TestDevice::new(&data::POS_KEY).unwrap_or_else(|| fail(format_args!("no key")));
+    let mut host = Host::new(key(&data::BACKEND_KEY));
+    let mut saved = [0; tr_terminal::memory::MAX_SEALED];
+    let mut terminal = report.step("tr-terminal: the POS starts with its certificate", || {
+        work::terminal::new(&device, RustCrypto)
+    });
+    hprintln!(
+        "           {} octets of state, buffers included",
+        size_of_val(&terminal)
+    );
+    report.step("tr-terminal: connects, signs on, sells, shows the answer", || {
+        work::terminal::sale(&mut terminal, &device, &mut host, &mut saved)
+    });
+    report.step("tr-terminal: what it saved opens again; altered it does not", || {
+        work::terminal::reopen(&device, &mut saved)
+    });
+}
+
 fn key(scalar: &[u8; 32]) -> Key {
     Key::new(scalar).unwrap_or_else(|| fail(format_args!("build.rs made a key that is none")))
 }
@@ -87,7 +144,12 @@ impl Report {
 
     fn end(self) -> ! {
         let Report { passed, deepest } = self;
-        hprintln!("{} passed, 0 failed; deepest {} of {} octets of stack", passed, deepest, stack::left());
+        hprintln!(
+            "{} passed, 0 failed; deepest {} of {} octets of stack",
+            passed,
+            deepest,
+            stack::left()
+        );
         exit(debug::EXIT_SUCCESS)
     }
 }

@@ -1,0 +1,6 @@
+//! tr-auth: the same with the curve of tr-auth-rustcrypto
+
+#![no_std]
+#![no_main]
+
+tr_firmware::probe!(tr_firmware::work::auth::device_with_curve());
