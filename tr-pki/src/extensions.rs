@@ -76,6 +76,7 @@ impl<'a> Extensions<'a> {
         explicit.end(FIELD)?;
         let all = list;
         let mut count = 0_usize;
+        let mut unknown = false;
         loop {
             count = count.wrapping_add(1);
             if count > MAX_EXTENSIONS {
@@ -100,9 +101,10 @@ impl<'a> Extensions<'a> {
                     out.read_value(field, value)?;
                 }
                 None => {
-                    if occurs_before(all, id, count)? {
+                    if unknown && occurs_before(all, id, count)? {
                         return Err(here.error(FIELD, ParseErrorKind::Duplicate));
                     }
+                    unknown = true;
                     if critical && out.unknown_critical.is_none() {
                         out.unknown_critical = Some(id);
                     }
@@ -239,7 +241,8 @@ impl<'a> Extension<'a> {
     }
 }
 
-/// Whether one of the first `count` - 1 extensions has this identifier. Only asked for unknown ones.
+/// Whether one of the first `count` - 1 extensions has this identifier. Only asked for the second unknown
+/// one and those after it.
 #[cold]
 fn occurs_before(mut all: Reader<'_>, id: &[u8], count: usize) -> Result<bool, ParseError> {
     for _ in 1..count {
