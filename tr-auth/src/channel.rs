@@ -1,20 +1,18 @@
 //! The sealed channel: per direction a chain of keys, one for each message, each erased once used.
 //!
-//! From chain key k(i) come, by HKDF-Expand under separate labels, k(i+1) and the AES-256-GCM key and nonce of message i. Neither
+//! From chain key k(i) come, by HKDF-Expand under separate labels, k(i+1) and the AES-256-GCM key of message i. Neither
 //! leads back to k(i), so a captured device reveals no past message. The index, which travels in the clear beside the message,
 //! and the caller's routing data are authenticated with it.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 use core::fmt;
 
-use zeroize::Zeroize;
-
-use crate::crypto::{Crypto, CryptoError, KEY_LEN, NONCE_LEN, Secret, TAG_LEN};
+use crate::crypto::{Crypto, CryptoError, NONCE_LEN, Secret, TAG_LEN};
 use crate::schedule::expand_xor;
 
 /// How many messages may be lost or late when nothing else is said.
 pub const SKIP_WINDOW: usize = 16;
-/// The greatest window: 44 octets of keys for each message in it.
+/// The greatest window: 33 octets for each message in it.
 pub const MAX_SKIP_WINDOW: usize = 64;
 /// Octets that sealing adds.
 pub const OVERHEAD: usize = TAG_LEN;
@@ -26,7 +24,7 @@ pub const DEFAULT_LIMIT: u64 = 1 << 16;
 
 /// HKDF-Expand info for the next chain key.
 const NEXT: &[u8] = b"tr1 chain";
-/// HKDF-Expand info for the key and nonce of one message.
+/// HKDF-Expand info for the key of one message.
 const MESSAGE: &[u8] = b"tr1 message";
 
 /// Why the channel did not seal or open.
@@ -140,7 +138,7 @@ impl Sender {
         self.chain = next(crypto, &prepared);
         self.next = index.saturating_add(1);
         *tag = crypto
-            .seal(key.key.expose(), &key.nonce, aad.as_bytes(), plaintext)
+            .seal(key.0.expose(), &nonce(index), aad.as_bytes(), plaintext)
             .map_err(ChannelError::Provider)?;
         Ok(Sealed { index, len: total })
     }
@@ -305,43 +303,33 @@ impl<const W: usize> fmt::Debug for Receiver<W> {
     }
 }
 
-/// Key and nonce of one message.
-struct MessageKey {
-    key: Secret,
-    nonce: [u8; NONCE_LEN],
-}
+/// The key of one message.
+struct MessageKey(Secret);
 
 impl MessageKey {
     fn new<C: Crypto>(crypto: &C, chain: &C::HmacKey) -> Self {
-        let mut octets = [0; KEY_LEN + NONCE_LEN];
-        expand_xor(crypto, chain, &[MESSAGE], &mut octets);
-        let mut made = Self {
-            key: Secret::zero(),
-            nonce: [0; NONCE_LEN],
-        };
-        let (key, nonce) = octets.split_at(KEY_LEN);
-        made.key.expose_mut().copy_from_slice(key);
-        made.nonce.copy_from_slice(nonce);
-        octets.zeroize();
-        made
+        let mut key = Secret::zero();
+        expand_xor(crypto, chain, &[MESSAGE], key.expose_mut());
+        Self(key)
     }
 
     fn open<C: Crypto>(&self, crypto: &C, index: u64, aad: &Aad, message: &mut [u8]) -> Result<(), ChannelError> {
         let forged = ChannelError::Forged { index };
         let (ciphertext, tag) = message.split_last_chunk_mut::<TAG_LEN>().ok_or(forged)?;
-        crypto
-            .open(self.key.expose(), &self.nonce, aad.as_bytes(), ciphertext, tag)
-            .map_err(|_| {
-                ciphertext.fill(0);
-                forged
-            })
+        let opened = crypto.open(self.0.expose(), &nonce(index), aad.as_bytes(), ciphertext, tag);
+        opened.map_err(|_| {
+            ciphertext.fill(0);
+            forged
+        })
     }
 }
 
-impl Drop for MessageKey {
-    fn drop(&mut self) {
-        self.nonce.zeroize();
-    }
+/// The index again, twelve octets with the most significant first. No key meets two nonces, so any would do.
+fn nonce(index: u64) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
+    let (_, tail) = nonce.split_at_mut(NONCE_LEN - 8);
+    tail.copy_from_slice(&index.to_be_bytes());
+    nonce
 }
 
 fn next<C: Crypto>(crypto: &C, chain: &C::HmacKey) -> Secret {

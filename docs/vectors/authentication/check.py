@@ -151,10 +151,10 @@ def handshake(given):
         sender = message["from"]
         chain, index = chains[sender], indices[sender]
         chains[sender], indices[sender] = expand(chain, b"tr1 chain", 32), index + 1
-        derived = expand(chain, b"tr1 message", 44)
+        key, nonce = expand(chain, b"tr1 message", 32), index.to_bytes(12, "big")
         aad = index.to_bytes(8, "big") + bytes.fromhex(message["routing"])
-        sealed_text = AESGCM(derived[:32]).encrypt(derived[32:], bytes.fromhex(message["plaintext"]), aad)
-        parts = {"chain": chain, "key": derived[:32], "nonce": derived[32:], "aad": aad, "sealed": sealed_text}
+        sealed_text = AESGCM(key).encrypt(nonce, bytes.fromhex(message["plaintext"]), aad)
+        parts = {"chain": chain, "key": key, "nonce": nonce, "aad": aad, "sealed": sealed_text}
         messages.append({"index": index} | {name: value.hex() for name, value in parts.items()})
     return {name: value.hex() for name, value in out.items()} | {"channel": messages}
 
