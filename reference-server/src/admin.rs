@@ -41,6 +41,8 @@ pub enum Ask {
     Company {
         /// Its name.
         name: String,
+        /// How the registration arrived.
+        channel: String,
     },
     /// Register a shop.
     Shop {
@@ -115,7 +117,9 @@ pub struct IssuedCard {
 
 impl std::fmt::Debug for IssuedCard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IssuedCard").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("IssuedCard")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,7 +142,9 @@ pub struct IssuedVoucher {
 
 impl std::fmt::Debug for IssuedVoucher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IssuedVoucher").field("terminal", &self.terminal).finish_non_exhaustive()
+        f.debug_struct("IssuedVoucher")
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,17 +185,33 @@ impl Core {
 
     async fn try_administer(&self, ask: Ask) -> Result<Told> {
         Ok(match ask {
-            Ask::Company { name } => {
-                Told::Party { number: number(self.store.register_company(&party_name(&name)?).await?.account)? }
+            Ask::Company { name, channel } => {
+                tracing::info!(channel, "a company registers");
+                Told::Party {
+                    number: number(self.store.register_company(&party_name(&name)?).await?.account)?,
+                }
             }
-            Ask::Shop { name } => {
-                Told::Party { number: number(self.store.register_shop(&party_name(&name)?).await?.account)? }
-            }
+            Ask::Shop { name } => Told::Party {
+                number: number(self.store.register_shop(&party_name(&name)?).await?.account)?,
+            },
             Ask::Card { company, name, credit } => Told::Card(self.issue_card(company, name, credit).await?),
-            Ask::Load { company, account, amount, reference } => {
-                let load = Load { reference, company, credits: vec![(account, amount)], now: clock::now() };
+            Ask::Load {
+                company,
+                account,
+                amount,
+                reference,
+            } => {
+                let load = Load {
+                    reference,
+                    company,
+                    credits: vec![(account, amount)],
+                    now: clock::now(),
+                };
                 let loaded = self.store.load(load).await?;
-                Told::Loaded { total: loaded.total, repeated: loaded.repeated }
+                Told::Loaded {
+                    total: loaded.total,
+                    repeated: loaded.repeated,
+                }
             }
             Ask::Voucher { shop } => Told::Voucher(self.voucher(shop).await?),
             Ask::Ledger => Told::Ledger(self.books().await?),
@@ -198,11 +220,19 @@ impl Core {
 
     async fn issue_card(&self, company: i64, name: Option<String>, credit: Option<i64>) -> Result<IssuedCard> {
         let currency = self.config.policy.currency();
-        ensure!(currency.as_str() == card::CURRENCY, "cards of layout 1 carry {}, the programme's currency is {}", card::CURRENCY, currency.as_str());
+        ensure!(
+            currency.as_str() == card::CURRENCY,
+            "cards of layout 1 carry {}, the programme's currency is {}",
+            card::CURRENCY,
+            currency.as_str()
+        );
         ensure!(credit.is_none_or(|credit| credit > 0), "the credit must be above zero");
-        let name = Name::new(name.as_deref().unwrap_or("CARDHOLDER/")).map_err(|error| anyhow!("the name does not fit track 1: {error}"))?;
+        let name = Name::new(name.as_deref().unwrap_or("CARDHOLDER/"))
+            .map_err(|error| anyhow!("the name does not fit track 1: {error}"))?;
         let now = clock::now();
-        let today = jiff::Timestamp::from_second(now)?.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = jiff::Timestamp::from_second(now)?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
         let year = today.year().checked_add(CARD_YEARS).context("the year")?;
         let expiry = Expiry::new(u8::try_from(year.rem_euclid(100))?, u8::try_from(today.month())?)
             .map_err(|error| anyhow!("{error}"))?;
@@ -211,16 +241,23 @@ impl Core {
 
         // Numbers are drawn, not counted: one card does not tell another's. A number in use is drawn again.
         for _ in 0..64 {
-            let pan = card::pan(u32::from_be_bytes(init::random()?) % (card::MAX_ACCOUNT + 1)).map_err(|error| anyhow!("{error}"))?;
+            let pan = card::pan(u32::from_be_bytes(init::random()?) % (card::MAX_ACCOUNT + 1))
+                .map_err(|error| anyhow!("{error}"))?;
             let stored = Pan::new(pan.expose_digits())?;
             if self.store.card(stored.clone()).await?.is_some() {
                 continue;
             }
-            let data = CardData::new(pan.expose_digits().as_bytes(), &expiry.digits(), &card::service_code().digits())?;
+            let data = CardData::new(
+                pan.expose_digits().as_bytes(),
+                &expiry.digits(),
+                &card::service_code().digits(),
+            )?;
             let mut digits = Zeroizing::new([0; CHECK_DIGITS]);
-            self.hsm.check_value(hsm::CARD_CHECK.at(version), &data, digits.as_mut_slice())?;
+            self.hsm
+                .check_value(hsm::CARD_CHECK.at(version), &data, digits.as_mut_slice())?;
             let check = CheckValue::new(digits.as_slice()).map_err(|error| anyhow!("{error}"))?;
-            let made = Card::new(pan, expiry, u16::try_from(version.get())?, check).map_err(|error| anyhow!("{error}"))?;
+            let made =
+                Card::new(pan, expiry, u16::try_from(version.get())?, check).map_err(|error| anyhow!("{error}"))?;
             let issue = IssueCard {
                 company,
                 pan: stored,
@@ -232,7 +269,14 @@ impl Core {
             let record = self.store.issue_card(issue).await?;
             if let Some(amount) = credit {
                 let reference = format!("issue-{}", record.account);
-                self.store.load(Load { reference, company, credits: vec![(record.account, amount)], now }).await?;
+                self.store
+                    .load(Load {
+                        reference,
+                        company,
+                        credits: vec![(record.account, amount)],
+                        now,
+                    })
+                    .await?;
             }
             return Ok(IssuedCard {
                 account: record.account,
@@ -240,11 +284,15 @@ impl Core {
                 track2: Zeroizing::new(made.track2().to_framed().expose_text().to_string()),
             });
         }
-        bail!("no free card number was found: the range of issuer {} is nearly full", card::IIN)
+        bail!(
+            "no free card number was found: the range of issuer {} is nearly full",
+            card::IIN
+        )
     }
 
     async fn voucher(&self, shop: i64) -> Result<IssuedVoucher> {
-        let expires = clock::now().saturating_add(i64::from(self.config.certificates.voucher_hours).saturating_mul(HOUR));
+        let expires =
+            clock::now().saturating_add(i64::from(self.config.certificates.voucher_hours).saturating_mul(HOUR));
         let terminal = init::new_identity()?;
         let voucher = Voucher::new(Reference(init::random()?), init::random()?);
         self.store
@@ -326,7 +374,8 @@ pub async fn serve(core: Arc<Core>) -> Result<()> {
         }
         _ => {}
     }
-    let listener = UnixListener::bind(&path).with_context(|| format!("cannot make the administration socket {}", path.display()))?;
+    let listener = UnixListener::bind(&path)
+        .with_context(|| format!("cannot make the administration socket {}", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let _remove = RemoveOnDrop(path);
     loop {
@@ -378,7 +427,8 @@ pub async fn ask(data: &DataDir, passphrase: impl FnOnce() -> Result<Zeroizing<S
             told
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot use the administration socket {}", socket(data).display()));
+            return Err(error)
+                .with_context(|| format!("cannot use the administration socket {}", socket(data).display()));
         }
     };
     match told {
@@ -394,5 +444,6 @@ async fn over_socket(stream: UnixStream, ask: &Ask) -> Result<Told> {
     write.write_all(&text).await?;
     let mut line = Zeroizing::new(String::new());
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    serde_json::from_str(&line).context("the backend went away before it answered: look whether it still runs, then ask again")
+    serde_json::from_str(&line)
+        .context("the backend went away before it answered: look whether it still runs, then ask again")
 }

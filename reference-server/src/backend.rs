@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tokio::net::TcpListener;
 use tr_auth_aws_lc::AwsLc;
 use tr_pki::{Certificate, Role, Verifier};
 use tr_protocol::value::Digest;
@@ -85,9 +86,19 @@ impl Core {
         if create {
             // Number 1 of the issuing CA is the backend's own certificate.
             core.store.next_issue_number().await?;
-            core.store.add_certificate(record(&core.identity, Role::Backend)?).await?;
+            core.store
+                .add_certificate(record(&core.identity, Role::Backend)?)
+                .await?;
         }
         Ok(core)
+    }
+
+    /// Waits for what was submitted and closes the database.
+    ///
+    /// # Errors
+    /// When it did not close cleanly.
+    pub async fn close(&self) -> Result<()> {
+        self.store.close().await.context("the database did not close cleanly")
     }
 
     /// SHA-256 of the root certificate.
@@ -116,23 +127,21 @@ fn record(der: &[u8], role: Role) -> Result<CertificateRecord> {
     })
 }
 
-/// Serves gateways until `shutdown` completes.
+/// Serves gateways on `listener` until `shutdown` completes.
 ///
 /// # Errors
-/// When the port is taken or the class certificate cannot be used.
-pub async fn run(core: Arc<Core>, shutdown: impl Future<Output = ()>) -> Result<()> {
+/// When the class certificate cannot be used.
+pub async fn run(core: Arc<Core>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
     let now = clock::now();
     let certificate = init::certificate(&core.data, Role::ClassBackend)?;
     let identity = tls::Identity::new(Arc::clone(&core.hsm), hsm::CLASS.newest(), &certificate, now)?;
     let trust = tls::Trust::new(&[init::certificate(&core.data, Role::ClassCa)?], now)?;
     let config = tls::server_config(&identity, &trust, &[Role::ClassGateway])?;
-    let listener = link::listen("backend", core.config.backend).await?;
     tracing::info!(address = %core.config.backend, "the backend listens for gateways");
     let handler = {
         let core = Arc::clone(&core);
         move |device| session::serve(Arc::clone(&core), device)
     };
     link::serve_gateways(listener, config, LinkLimits::default(), handler, shutdown).await;
-    core.store.close().await.context("the database did not close cleanly")?;
     Ok(())
 }

@@ -22,7 +22,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// What to log on standard error, e.g. `info`, `debug`, `tr_net::gateway=trace`.
-    #[arg(long, global = true, env = "TR_NET_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "TR_NET_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// How to log.
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
@@ -91,7 +97,12 @@ pub struct Passphrase {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// The passphrase itself, from the environment only.
-    #[arg(long = "passphrase-from-environment", hide = true, env = "TR_NET_PASSPHRASE", hide_env_values = true)]
+    #[arg(
+        long = "passphrase-from-environment",
+        hide = true,
+        env = "TR_NET_PASSPHRASE",
+        hide_env_values = true
+    )]
     pub from_environment: Option<String>,
 }
 
@@ -138,6 +149,9 @@ pub struct Server {
     #[command(flatten)]
     /// Data directory and passphrase.
     pub data: Data,
+    /// Stop when standard input closes: for programs that start this one.
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
 /// `gateway`.
@@ -149,6 +163,9 @@ pub struct Gateway {
     /// Append every message as the gateway sees it to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub wire_log: Option<PathBuf>,
+    /// Stop when standard input closes: for programs that start this one.
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
 /// `company …`.
@@ -236,9 +253,12 @@ pub struct LoadCard {
     #[command(flatten)]
     /// Data directory and passphrase.
     pub data: Data,
-    /// The card's account, as `card issue` and `ledger` print it.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: String,
+    /// Number of the company that pays.
+    #[arg(long, value_name = "N")]
+    pub company: u64,
+    /// Number of the card's account, as `card issue` and `ledger` print it.
+    #[arg(long, value_name = "N")]
+    pub account: u64,
     /// How much, such as 30.00.
     #[arg(long, value_name = "AMOUNT")]
     pub amount: String,

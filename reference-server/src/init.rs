@@ -58,7 +58,10 @@ pub struct Made {
 /// When the directory is in use or a step fails; the message says which.
 pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<(DataDir, Made)> {
     let data = DataDir::create(path)?;
-    let mut made = Made { root: [0; 32], certificates: Vec::new() };
+    let mut made = Made {
+        root: [0; 32],
+        certificates: Vec::new(),
+    };
 
     progress("root CA: key and certificate (then offline)");
     let root_hsm = hsm::create(&data.file("root/root.keys"), passphrase, hsm::ROOT_KEYS)?;
@@ -71,7 +74,11 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
     let backend_hsm = hsm::create(&data.file("backend/backend.keys"), passphrase, hsm::BACKEND_KEYS)?;
     let issuing_key = backend_hsm.public_key(hsm::ISSUING_CA.newest())?;
     let issuing = Authority::new(Certificate::parse(&root)?, &root_signer)?.issue(
-        &Request { role: Role::IssuingCa, public_key: &issuing_key, subject: Subject::Authority { name: "tr CA 1" } },
+        &Request {
+            role: Role::IssuingCa,
+            public_key: &issuing_key,
+            subject: Subject::Authority { name: "tr CA 1" },
+        },
         &issue(2, plan.now)?,
         &AwsLc,
     )?;
@@ -81,7 +88,10 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
         &Request {
             role: Role::Backend,
             public_key: &backend_hsm.public_key(hsm::IDENTITY.newest())?,
-            subject: Subject::Entity { identity: &new_identity()?, hosts: &[] },
+            subject: Subject::Entity {
+                identity: &new_identity()?,
+                hosts: &[],
+            },
         },
         &issue(1, plan.now)?,
         &AwsLc,
@@ -104,16 +114,39 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
             }
             Some(IpAddr::V6(ip)) => &[HostName::Ip(&ip.octets())],
         };
-        let subject = Subject::Entity { identity: &new_identity()?, hosts };
-        Ok(class_authority.issue(&Request { role, public_key: key, subject }, &issue(number, plan.now)?, &AwsLc)?)
+        let subject = Subject::Entity {
+            identity: &new_identity()?,
+            hosts,
+        };
+        Ok(class_authority.issue(
+            &Request {
+                role,
+                public_key: key,
+                subject,
+            },
+            &issue(number, plan.now)?,
+            &AwsLc,
+        )?)
     };
     let gateway_key = gateway_hsm.public_key(hsm::CLASS.newest())?;
     let backend_key = backend_hsm.public_key(hsm::CLASS.newest())?;
-    keep(&data, &mut made, Role::ClassGateway, &class(Role::ClassGateway, 2, &gateway_key, Some(plan.gateway.ip()))?)?;
-    keep(&data, &mut made, Role::ClassBackend, &class(Role::ClassBackend, 3, &backend_key, Some(plan.backend.ip()))?)?;
+    keep(
+        &data,
+        &mut made,
+        Role::ClassGateway,
+        &class(Role::ClassGateway, 2, &gateway_key, Some(plan.gateway.ip()))?,
+    )?;
+    keep(
+        &data,
+        &mut made,
+        Role::ClassBackend,
+        &class(Role::ClassBackend, 3, &backend_key, Some(plan.backend.ip()))?,
+    )?;
 
     progress("handout for terminals (PKCS#12), K_DB, settings");
-    handout(&data, &backend_hsm, &class_ca, |key| class(Role::ClassPos, 4, key, None))?;
+    handout(&data, &backend_hsm, &class_ca, |key| {
+        class(Role::ClassPos, 4, key, None)
+    })?;
     let mut k_db = tr_hsm::Secret::default();
     let mut wrapped = [0; sealed::WRAPPED_LEN];
     let wrapped = backend_hsm.generate_data_key(hsm::K_DB, K_DB_AAD, &mut k_db, &mut wrapped)?;
@@ -137,19 +170,31 @@ fn handout(
     certify: impl FnOnce(&[u8; 65]) -> Result<Vec<u8>>,
 ) -> Result<()> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| anyhow!("no key pair was made"))?;
-    let public: [u8; 65] = pair.public_key().as_ref().try_into().context("unexpected form of a public key")?;
+    let public: [u8; 65] = pair
+        .public_key()
+        .as_ref()
+        .try_into()
+        .context("unexpected form of a public key")?;
     let certificate = certify(&public)?;
-    let pkcs8 = pair.to_pkcs8v1().map_err(|_| anyhow!("the key pair has no PKCS#8 form"))?;
+    let pkcs8 = pair
+        .to_pkcs8v1()
+        .map_err(|_| anyhow!("the key pair has no PKCS#8 form"))?;
     let chain = PrivateKeyChain::new(
         &AwsLc.sha256(&[&public])[..8],
         PrivateKey::from_der(pkcs8.as_ref())?,
-        [P12Certificate::from_der(&certificate)?, P12Certificate::from_der(class_ca)?],
+        [
+            P12Certificate::from_der(&certificate)?,
+            P12Certificate::from_der(class_ca)?,
+        ],
     );
     let mut store = KeyStore::new();
     store.add_entry("tr class pos", KeyStoreEntry::PrivateKeyChain(chain));
     let code = new_code()?;
-    let bundle =
-        store.writer(&code).encryption_iterations(P12_ITERATIONS.into()).mac_iterations(P12_ITERATIONS.into()).write()?;
+    let bundle = store
+        .writer(&code)
+        .encryption_iterations(P12_ITERATIONS.into())
+        .mac_iterations(P12_ITERATIONS.into())
+        .write()?;
     write_private(&data.file("handout/pos-class.p12"), &bundle)?;
     let mut sealed = vec![0; code.len() + sealed::OVERHEAD];
     let sealed = hsm.seal(hsm::STORAGE, CODE_AAD, code.as_bytes(), &mut sealed)?;
@@ -176,14 +221,24 @@ pub fn open_handout(bundle: &[u8], code: &str) -> Result<Handout> {
         .map_err(|error| anyhow!("the handout does not open: its code is wrong or the file was altered ({error})"))?;
     let (_, chain) = store.private_key_chain().context("the handout holds no private key")?;
     let [certificate, class_ca] = chain.certs() else {
-        return Err(anyhow!("the handout holds {} certificates, 2 are needed", chain.certs().len()));
+        return Err(anyhow!(
+            "the handout holds {} certificates, 2 are needed",
+            chain.certs().len()
+        ));
     };
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, chain.key().as_der())
         .map_err(|_| anyhow!("the handout's key is no P-256 key"))?;
-    let scalar: EcPrivateKeyBin<'_> =
-        pair.private_key().as_be_bytes().map_err(|_| anyhow!("the handout's key cannot be read"))?;
+    let scalar: EcPrivateKeyBin<'_> = pair
+        .private_key()
+        .as_be_bytes()
+        .map_err(|_| anyhow!("the handout's key cannot be read"))?;
     let mut secret = tr_hsm::Secret::default();
-    secret.copy_from_slice(scalar.as_ref().get(..tr_hsm::SECRET_LEN).context("the handout's key is too short")?);
+    secret.copy_from_slice(
+        scalar
+            .as_ref()
+            .get(..tr_hsm::SECRET_LEN)
+            .context("the handout's key is too short")?,
+    );
     Ok(Handout {
         scalar: secret,
         certificate: certificate.as_der().to_vec(),
@@ -199,7 +254,9 @@ pub fn handout_code(data: &DataDir, hsm: &Hsm) -> Result<Zeroizing<String>> {
     let path = data.file("backend/handout-code.sealed");
     let sealed = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut clear = Zeroizing::new(vec![0; sealed.len()]);
-    let code = hsm.unseal(hsm::STORAGE, CODE_AAD, &sealed, &mut clear).with_context(|| format!("cannot open {}", path.display()))?;
+    let code = hsm
+        .unseal(hsm::STORAGE, CODE_AAD, &sealed, &mut clear)
+        .with_context(|| format!("cannot open {}", path.display()))?;
     Ok(Zeroizing::new(String::from_utf8_lossy(code).into_owned()))
 }
 
@@ -231,14 +288,22 @@ fn file_name(role: Role) -> String {
 }
 
 fn keep(data: &DataDir, made: &mut Made, role: Role, der: &[u8]) -> Result<()> {
-    write_private(&data.file(&file_name(role)), pem::encode(pem::Label::Certificate, der)?.as_bytes())?;
+    write_private(
+        &data.file(&file_name(role)),
+        pem::encode(pem::Label::Certificate, der)?.as_bytes(),
+    )?;
     made.certificates.push((role, file_name(role)));
     Ok(())
 }
 
 /// The terms of a certificate that begins now and lasts as long as its profile allows.
 fn issue(number: u32, now: i64) -> Result<Issue> {
-    Ok(Issue { number, random: random()?, not_before: now, lifetime: None })
+    Ok(Issue {
+        number,
+        random: random()?,
+        not_before: now,
+        lifetime: None,
+    })
 }
 
 /// Fresh random octets from the system.
@@ -247,7 +312,9 @@ fn issue(number: u32, now: i64) -> Result<Issue> {
 /// When the system gives none.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut octets = [0; N];
-    SystemRandom::new().fill(&mut octets).map_err(|_| anyhow!("the system gives no random octets"))?;
+    SystemRandom::new()
+        .fill(&mut octets)
+        .map_err(|_| anyhow!("the system gives no random octets"))?;
     Ok(octets)
 }
 
@@ -268,13 +335,16 @@ pub fn new_identity() -> Result<String> {
 fn new_code() -> Result<Zeroizing<String>> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let octets: [u8; 20] = random()?;
-    let text = octets.iter().enumerate().fold(Zeroizing::new(String::new()), |mut text, (at, octet)| {
-        if at > 0 && at % 5 == 0 {
-            text.push('-');
-        }
-        text.push(char::from(ALPHABET[usize::from(octet & 31)]));
-        text
-    });
+    let text = octets
+        .iter()
+        .enumerate()
+        .fold(Zeroizing::new(String::new()), |mut text, (at, octet)| {
+            if at > 0 && at % 5 == 0 {
+                text.push('-');
+            }
+            text.push(char::from(ALPHABET[usize::from(octet & 31)]));
+            text
+        });
     Ok(text)
 }
 

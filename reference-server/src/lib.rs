@@ -2,10 +2,13 @@
 
 pub mod admin;
 pub mod backend;
+pub mod cashier;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod crash;
+pub mod demo;
 pub mod engine;
 pub mod gateway;
 pub mod hsm;
@@ -14,8 +17,9 @@ pub mod ledger;
 pub mod link;
 pub mod logging;
 pub mod money;
-pub mod swipe;
+pub mod pos;
 pub mod receipt;
 pub mod store;
+pub mod swipe;
 pub mod tls;
 pub mod ui;

@@ -47,14 +47,21 @@ pub struct Proof {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(text: &str, root: &[u8; 32]) -> Result<Proof> {
-    ensure!(text.len() <= MAX_RECEIPT, "the file has {} octets, a receipt at most {MAX_RECEIPT}", text.len());
+    ensure!(
+        text.len() <= MAX_RECEIPT,
+        "the file has {} octets, a receipt at most {MAX_RECEIPT}",
+        text.len()
+    );
     let frames = text.strip_prefix(TITLE).and_then(|rest| rest.strip_prefix("\n\n"));
     let frames = frames.with_context(|| format!("this is no receipt: it does not begin with `{TITLE}`"))?;
     let (command, rest) = Frame::parse(frames.as_bytes()).map_err(|error| anyhow!("the command: {error}"))?;
     let (answer, rest) = Frame::parse(rest).map_err(|error| anyhow!("the answer: {error}"))?;
     let rest = std::str::from_utf8(rest).context("the certificates")?;
     let [terminal, backend, issuing, root_der] = certificates(rest)?;
-    ensure!(AwsLc.sha256(&[&root_der]) == *root, "the receipt's root is not the one that you trust");
+    ensure!(
+        AwsLc.sha256(&[&root_der]) == *root,
+        "the receipt's root is not the one that you trust"
+    );
 
     let asked = Inner::parse(&command).map_err(|error| anyhow!("the command: {error}"))?;
     let told = Inner::parse(&answer).map_err(|error| anyhow!("the answer: {error}"))?;
@@ -66,9 +73,16 @@ pub fn verify(text: &str, root: &[u8; 32]) -> Result<Proof> {
         root: Certificate::parse(&root_der).context("the root's certificate")?,
         time,
     };
-    let who = views.signed(&command, &terminal, &[Role::Pos, Role::VirtualCard]).context("the command")?;
-    ensure!(asked.terminal().is_some_and(|named| named.to_urn() == who.as_bytes()), "the command names another terminal than signed it");
-    let by = views.signed(&answer, &backend, &[Role::Backend]).context("the answer")?;
+    let who = views
+        .signed(&command, &terminal, &[Role::Pos, Role::VirtualCard])
+        .context("the command")?;
+    ensure!(
+        asked.terminal().is_some_and(|named| named.to_urn() == who.as_bytes()),
+        "the command names another terminal than signed it"
+    );
+    let by = views
+        .signed(&answer, &backend, &[Role::Backend])
+        .context("the answer")?;
     let mut all = vec![("terminal".to_owned(), who), ("backend".to_owned(), by)];
     all.extend(facts);
     Ok(Proof { facts: all })
@@ -90,9 +104,14 @@ impl Chain<'_> {
         let options = Options { time, grace: 0, roles };
         let valid = tr_pki::validate(&[leaf, self.issuing], &[self.root], &options, &AwsLc)?;
         let signature = frame.signature(1).context("it is not signed")?;
-        ensure!(AwsLc.sha256(&[der]) == signature.certificate.0, "it names another certificate than is here");
         ensure!(
-            AwsLc.verify(valid.public_key, signature.signed, &signature.signature).is_ok(),
+            AwsLc.sha256(&[der]) == signature.certificate.0,
+            "it names another certificate than is here"
+        );
+        ensure!(
+            AwsLc
+                .verify(valid.public_key, signature.signed, &signature.signature)
+                .is_ok(),
             "its signature does not verify"
         );
         Ok(valid.identity.to_owned())
@@ -101,10 +120,15 @@ impl Chain<'_> {
 
 fn certificates(text: &str) -> Result<[Vec<u8>; 4]> {
     const END: &str = "-----END CERTIFICATE-----\n";
-    let ders = text.split_inclusive(END).map(|block| pem::decode(pem::Label::Certificate, block));
-    let ders = ders.collect::<Result<Vec<_>, _>>().context("a certificate cannot be read")?;
+    let ders = text
+        .split_inclusive(END)
+        .map(|block| pem::decode(pem::Label::Certificate, block));
+    let ders = ders
+        .collect::<Result<Vec<_>, _>>()
+        .context("a certificate cannot be read")?;
     let found = ders.len();
-    ders.try_into().map_err(|_| anyhow!("the receipt holds {found} certificates, 4 are needed"))
+    ders.try_into()
+        .map_err(|_| anyhow!("the receipt holds {found} certificates, 4 are needed"))
 }
 
 /// What question and answer say, once they belong together, and the time of the decision.
@@ -113,7 +137,10 @@ fn facts(asked: &Inner<'_>, told: &Inner<'_>, digest: &[u8; 32]) -> Result<(Vec<
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
     let time = match (asked, told) {
         (Inner::Authorise(asked), Inner::AuthoriseAnswer(told)) => {
-            ensure!(told.digest.0 == *digest && told.re == asked.id, "the answer is to another command");
+            ensure!(
+                told.digest.0 == *digest && told.re == asked.id,
+                "the answer is to another command"
+            );
             let money = |amount: tr_protocol::value::Amount| amount_text(amount, told.currency.as_str());
             fact("sale", asked.id.to_string());
             fact("asked", money(asked.amount)?);
@@ -133,7 +160,10 @@ fn facts(asked: &Inner<'_>, told: &Inner<'_>, digest: &[u8; 32]) -> Result<(Vec<
             told.time
         }
         (Inner::Reversal(asked), Inner::ReversalAnswer(told)) => {
-            ensure!(told.digest.0 == *digest && told.re == asked.id, "the answer is to another command");
+            ensure!(
+                told.digest.0 == *digest && told.re == asked.id,
+                "the answer is to another command"
+            );
             fact("reversal", asked.id.to_string());
             fact("of sale", asked.original.to_string());
             fact("outcome", told.outcome.as_str().to_owned());

@@ -24,15 +24,32 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// When a track cannot be encoded or the file cannot be written.
 pub fn write_wav(path: &Path, track1: &str, track2: &str) -> Result<()> {
-    let left = samples(track1, TrackNumber::One)?;
-    let right = samples(track2, TrackNumber::Two)?;
-    let spec =
-        hound::WavSpec { channels: 2, sample_rate: RATE, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    write_samples(
+        path,
+        &[
+            samples(track1, TrackNumber::One)?.to_vec(),
+            samples(track2, TrackNumber::Two)?.to_vec(),
+        ],
+    )
+}
+
+/// Writes channels of samples as a WAV; only its owner may read it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_samples(path: &Path, channels: &[Vec<i16>]) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: u16::try_from(channels.len())?,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     let mut octets = Zeroizing::new(Vec::new());
     let mut writer = hound::WavWriter::new(Cursor::new(&mut *octets), spec)?;
-    for at in 0..left.len().max(right.len()) {
-        writer.write_sample(left.get(at).copied().unwrap_or(0))?;
-        writer.write_sample(right.get(at).copied().unwrap_or(0))?;
+    for at in 0..channels.iter().map(Vec::len).max().unwrap_or_default() {
+        for channel in channels {
+            writer.write_sample(channel.get(at).copied().unwrap_or(0))?;
+        }
     }
     writer.finalize()?;
     write_private(path, &octets)
@@ -61,13 +78,22 @@ pub struct Channel {
 /// # Errors
 /// When the file cannot be read or is none of the three.
 pub fn read(path: &Path) -> Result<Vec<Channel>> {
-    let length = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(length <= MAX_FILE, "{} has {length} octets, at most {MAX_FILE} are read: is it the right file?", path.display());
+    let length = fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    ensure!(
+        length <= MAX_FILE,
+        "{} has {length} octets, at most {MAX_FILE} are read: is it the right file?",
+        path.display()
+    );
     let octets = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
     let mut workspace = vec![0; WORKSPACE];
     let of_file = |reading: Result<Reading, tr_track::formats::FormatError>| {
         let reading = reading.map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        Ok(vec![Channel { number: 1, reading: Ok(reading) }])
+        Ok(vec![Channel {
+            number: 1,
+            reading: Ok(reading),
+        }])
     };
     if octets.starts_with(b"RIFF") {
         read_wav(&octets).with_context(|| format!("{} is no WAV that can be read", path.display()))
@@ -81,7 +107,8 @@ pub fn read(path: &Path) -> Result<Vec<Channel>> {
 }
 
 fn is_named(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    path.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 fn read_wav(octets: &[u8]) -> Result<Vec<Channel>> {
@@ -92,7 +119,9 @@ fn read_wav(octets: &[u8]) -> Result<Vec<Channel>> {
         (hound::SampleFormat::Int, bits @ (8 | 24 | 32)) => {
             let shift = i32::from(bits) - 16;
             let to_16 = |sample: i32| if shift < 0 { sample << -shift } else { sample >> shift };
-            let samples = reader.samples::<i32>().map(|sample| sample.map(|sample| i16::try_from(to_16(sample)).unwrap_or(0)));
+            let samples = reader
+                .samples::<i32>()
+                .map(|sample| sample.map(|sample| i16::try_from(to_16(sample)).unwrap_or(0)));
             Zeroizing::new(samples.collect::<Result<_, _>>()?)
         }
         (format, bits) => bail!("samples of {bits} bits ({format:?}) are not read; integers of 8 to 32 bits are"),
@@ -103,10 +132,13 @@ fn read_wav(octets: &[u8]) -> Result<Vec<Channel>> {
     for channel in 0..channels {
         let one: Zeroizing<Vec<i16>> = Zeroizing::new(all.iter().skip(channel).step_by(channels).copied().collect());
         let reading = Reading::of_samples(&one, spec.sample_rate, &mut workspace).map_err(|error| match error.kind {
-            SwipeErrorKind::Workspace { .. } => anyhow!("{error}: this is no single swipe"),
+            SwipeErrorKind::WorkspaceFull { .. } => anyhow!("{error}: this is no single swipe"),
             _ => anyhow!("{error}"),
         });
-        read.push(Channel { number: channel.saturating_add(1), reading });
+        read.push(Channel {
+            number: channel.saturating_add(1),
+            reading,
+        });
     }
     Ok(read)
 }
@@ -122,13 +154,20 @@ pub fn track2(path: &Path) -> Result<Zeroizing<String>> {
         match &channel.reading {
             Ok(reading) => match reading.track() {
                 Ok(Track::Two(track)) => return Ok(text(track)),
-                Ok(Track::One(_)) => {}
+                Ok(_) => {}
                 Err(error) => reasons.push(format!("channel {}: {error}", channel.number)),
             },
             Err(error) => reasons.push(format!("channel {}: {error}", channel.number)),
         }
     }
-    bail!("no track 2 was read ({}): swipe again", if reasons.is_empty() { "there is none".to_owned() } else { reasons.join("; ") })
+    bail!(
+        "no track 2 was read ({}): swipe again",
+        if reasons.is_empty() {
+            "there is none".to_owned()
+        } else {
+            reasons.join("; ")
+        }
+    )
 }
 
 fn text(track: &Track2) -> Zeroizing<String> {
@@ -143,7 +182,11 @@ pub fn print(path: &Path) -> Result<()> {
     let channels = read(path)?;
     let mut silent = Vec::new();
     for channel in &channels {
-        let prefix = if channels.len() > 1 { format!("channel {}: ", channel.number) } else { String::new() };
+        let prefix = if channels.len() > 1 {
+            format!("channel {}: ", channel.number)
+        } else {
+            String::new()
+        };
         match &channel.reading {
             Ok(reading) => print_reading(&prefix, reading),
             Err(error) => silent.push(format!("{prefix}{error}")),
@@ -160,16 +203,25 @@ pub fn print(path: &Path) -> Result<()> {
 
 fn print_reading(prefix: &str, reading: &Reading) {
     let confidence = reading.recovered().confidence();
-    let certainty = format!("confidence {} % (worst bit {} %)", confidence.mean(), confidence.worst());
+    let certainty = format!(
+        "confidence {} % (worst bit {} %)",
+        confidence.mean(),
+        confidence.worst()
+    );
     match reading.track() {
         Ok(track) => {
-            ui::line(format!("{prefix}ISO/IEC 7813 track {}, {certainty}", number(track.number())));
+            ui::line(format!(
+                "{prefix}ISO/IEC 7813 track {}, {certainty}",
+                number(track.number())
+            ));
             ui::line(format!("  text            {}", track.to_framed().expose_text()));
             ui::line(format!("  PAN             {}", track.pan().expose_digits()));
             if let Track::One(track) = track {
                 ui::line(format!("  name            {}", track.name().as_str()));
             }
-            let expiry = track.expiry().map_or("none".to_owned(), |e| format!("{:02}/{:02} (month/year)", e.month(), e.year()));
+            let expiry = track.expiry().map_or("none".to_owned(), |e| {
+                format!("{:02}/{:02} (month/year)", e.month(), e.year())
+            });
             ui::line(format!("  expiry          {expiry}"));
             match track.service_code() {
                 Some(code) => ui::line(format!(
@@ -186,7 +238,9 @@ fn print_reading(prefix: &str, reading: &Reading) {
         }
         Err(why) => match reading.framed() {
             Ok(framed) => {
-                ui::line(format!("{prefix}ISO/IEC 7811 characters, {certainty}; no ISO/IEC 7813 track: {why}"));
+                ui::line(format!(
+                    "{prefix}ISO/IEC 7811 characters, {certainty}; no ISO/IEC 7813 track: {why}"
+                ));
                 ui::line(format!("  text            {}", framed.expose_text()));
                 ui::line(format!("  LRC             {}", framed.lrc_character()));
             }
@@ -226,7 +280,17 @@ mod tests {
         let channels = read(&path).unwrap();
         let texts: Vec<_> = channels
             .iter()
-            .map(|channel| channel.reading.as_ref().unwrap().track().unwrap().to_framed().expose_text().to_string())
+            .map(|channel| {
+                channel
+                    .reading
+                    .as_ref()
+                    .unwrap()
+                    .track()
+                    .unwrap()
+                    .to_framed()
+                    .expose_text()
+                    .to_string()
+            })
             .collect();
         assert_eq!(texts, [TRACK1, TRACK2]);
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
@@ -236,7 +300,12 @@ mod tests {
     #[test]
     fn other_files_are_refused_in_one_line() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, content) in [("a.txt", &b"hello"[..]), ("a.wav", b"RIFFxxxx"), ("a.csv", b"level,time_ms\n1,x\n"), ("a.mag", b"abc")] {
+        for (name, content) in [
+            ("a.txt", &b"hello"[..]),
+            ("a.wav", b"RIFFxxxx"),
+            ("a.csv", b"level,time_ms\n1,x\n"),
+            ("a.mag", b"abc"),
+        ] {
             let path = dir.path().join(name);
             fs::write(&path, content).unwrap();
             let error = format!("{:#}", read(&path).unwrap_err());

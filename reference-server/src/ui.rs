@@ -60,7 +60,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         for (index, chunk) in rest.iter().enumerate() {
             let mut part: String = chunk.iter().collect();
             if index == 1 && rest.len() > 2 {
-                part.truncate(part.char_indices().nth(width.saturating_sub(28)).map_or(part.len(), |(at, _)| at));
+                part.truncate(
+                    part.char_indices()
+                        .nth(width.saturating_sub(28))
+                        .map_or(part.len(), |(at, _)| at),
+                );
                 let left_out = rest.iter().skip(2).map(|chunk| chunk.len()).sum::<usize>();
                 let _ = write!(part, "… ({left_out} more characters)");
                 lines.push(part);
@@ -76,16 +80,22 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 #[must_use]
 pub fn mask_pan(pan: &str) -> String {
     let hidden = pan.len().saturating_sub(10);
-    pan.chars().enumerate().map(|(at, digit)| if (6..6 + hidden).contains(&at) { '*' } else { digit }).collect()
+    pan.chars()
+        .enumerate()
+        .map(|(at, digit)| if (6..6 + hidden).contains(&at) { '*' } else { digit })
+        .collect()
 }
 
 /// Octets in lower-case hexadecimal.
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::with_capacity(octets.len().saturating_mul(2)), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
+    octets.iter().fold(
+        String::with_capacity(octets.len().saturating_mul(2)),
+        |mut text, octet| {
+            let _ = write!(text, "{octet:02x}");
+            text
+        },
+    )
 }
 
 #[cfg(test)]

@@ -82,7 +82,11 @@ impl Core {
             Status::Decided(Decision::Reversal(outcome)) => Some(ReversalResult::from(outcome)),
             _ => None,
         };
-        let stored = word.answer.as_deref().map(tr_protocol::frame::Frame::parse_exact).transpose()?;
+        let stored = word
+            .answer
+            .as_deref()
+            .map(tr_protocol::frame::Frame::parse_exact)
+            .transpose()?;
         let original = match &stored {
             Some(frame) if approved => Some(AuthoriseAnswer::parse(frame)?),
             _ => None,
@@ -139,11 +143,16 @@ fn authorised<'a>(to: &To, word: &'a Authorised, time: Time) -> Result<Authorise
         Some(Reason::Standing(_)) => Token::new(rule::CERTIFICATE_EXPIRED),
     };
     let cut = rule.is_some();
-    let positive = |minor: i64| amount(minor).map(|amount| cut.then_some(amount).filter(|amount| *amount != Amount::ZERO));
+    let positive =
+        |minor: i64| amount(minor).map(|amount| cut.then_some(amount).filter(|amount| *amount != Amount::ZERO));
     Ok(AuthoriseAnswer {
         amount: amount(word.amount)?,
         balance: word.balance.map(amount).transpose()?,
-        cap: if cut && word.balance.is_some() { Some(amount(word.remaining)?) } else { None },
+        cap: if cut && word.balance.is_some() {
+            Some(amount(word.remaining)?)
+        } else {
+            None
+        },
         code: word.code,
         currency: word.currency,
         digest: to.digest,
@@ -163,7 +172,11 @@ fn balance<'a>(to: &To, word: &'a Balance, time: Time) -> Result<BalanceAnswer<'
         cap: told.then(|| amount(word.left_today)).transpose()?,
         currency: word.currency,
         digest: to.digest,
-        outcome: if told { BalanceOutcome::Told } else { BalanceOutcome::Declined },
+        outcome: if told {
+            BalanceOutcome::Told
+        } else {
+            BalanceOutcome::Declined
+        },
         re: to.id,
         rule: word.rule.filter(|_| !told).and_then(|rule| Token::new(rule.name())),
         time,
@@ -172,10 +185,12 @@ fn balance<'a>(to: &To, word: &'a Balance, time: Time) -> Result<BalanceAnswer<'
 }
 
 fn amount(minor: i64) -> Result<Amount> {
-    u64::try_from(minor).ok().and_then(Amount::new).with_context(|| format!("{minor} is no amount"))
+    u64::try_from(minor)
+        .ok()
+        .and_then(Amount::new)
+        .with_context(|| format!("{minor} is no amount"))
 }
 
 pub(super) fn time(seconds: i64) -> Result<Time> {
     Time::from_unix(seconds).with_context(|| format!("{seconds} is no time that can be written"))
 }
-

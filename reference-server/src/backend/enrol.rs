@@ -20,20 +20,33 @@ impl Core {
         let reference = Reference::parse(request.voucher.as_str())
             .map_err(|error| anyhow::anyhow!("the voucher's reference is none: {error}"))?;
         let name = reference.to_string();
-        let voucher = self.store.voucher(&name).await?.with_context(|| format!("there is no voucher {name}"))?;
-        let secret = voucher.secret.as_slice().try_into().context("a stored voucher has another length")?;
+        let voucher = self
+            .store
+            .voucher(&name)
+            .await?
+            .with_context(|| format!("there is no voucher {name}"))?;
+        let secret = voucher
+            .secret
+            .as_slice()
+            .try_into()
+            .context("a stored voucher has another length")?;
         let mut der = [0; MAX_CSR_LEN];
         let Ok(der) = request.csr.octets(&mut der) else {
             bail!("the request is longer than {MAX_CSR_LEN} octets");
         };
         // Nothing else is looked at before the MAC: it proves that the sender was given the voucher.
         ensure!(
-            Voucher::new(reference, secret).check(&AwsLc, der, &request.mac.0).is_ok(),
+            Voucher::new(reference, secret)
+                .check(&AwsLc, der, &request.mac.0)
+                .is_ok(),
             "the MAC is not that of voucher {name}"
         );
         let role = Role::from_name(&voucher.role).context("a stored voucher has an unknown role")?;
         ensure!(
-            matches!((class, role), (Class::Pos, Role::Pos) | (Class::Card, Role::VirtualCard)),
+            matches!(
+                (class, role),
+                (Class::Pos, Role::Pos) | (Class::Card, Role::VirtualCard)
+            ),
             "voucher {name} is for a {role}, the device's class is {class:?}"
         );
         let digest = super::session::digest(frame);
@@ -44,7 +57,10 @@ impl Core {
             return Ok(answer);
         }
         let csr = Csr::parse(der).context("the certification request cannot be read")?;
-        ensure!(csr.verify(&AwsLc).is_ok(), "the certification request is not signed by its key");
+        ensure!(
+            csr.verify(&AwsLc).is_ok(),
+            "the certification request is not signed by its key"
+        );
 
         let number = self.store.next_issue_number().await?;
         let signer = hsm::signer(&self.hsm, hsm::ISSUING_CA);
@@ -52,7 +68,10 @@ impl Core {
             &Request {
                 role,
                 public_key: csr.public_key(),
-                subject: Subject::Entity { identity: &voucher.uri, hosts: &[] },
+                subject: Subject::Entity {
+                    identity: &voucher.uri,
+                    hosts: &[],
+                },
             },
             &Issue {
                 number,
@@ -75,7 +94,13 @@ impl Core {
         let answer = answer.encode(&mut buffer)?.finish()?.as_bytes().to_vec();
         let stored = self
             .store
-            .enrol(Enrolment { reference: name.clone(), request: digest, certificate: record(&certificate, role)?, answer, now })
+            .enrol(Enrolment {
+                reference: name.clone(),
+                request: digest,
+                certificate: record(&certificate, role)?,
+                answer,
+                now,
+            })
             .await?;
         match stored {
             Enrolled::Stored(answer) => {

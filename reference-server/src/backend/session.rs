@@ -34,7 +34,11 @@ use crate::{clock, hsm, init};
 
 /// Serves one device until it goes, or says something that ends its connection.
 pub(super) async fn serve(core: Arc<Core>, mut device: Device) {
-    let mut session = Session { core, class: device.class, state: State::Fresh };
+    let mut session = Session {
+        core,
+        class: device.class,
+        state: State::Fresh,
+    };
     let (channel, peer) = (device.channel, device.peer.clone());
     while let Some(octets) = device.next_frame().await {
         let reply = session.handle(&octets).await;
@@ -99,33 +103,49 @@ impl Session {
         match Outer::parse(&frame) {
             Err(error) => Reply::error(ErrorAnswer::about(&error), true, format!("a bad message: {error}")),
             Ok(Outer::Enrol(request)) => match self.core.enrol(&frame, &request, self.class).await {
-                Ok(frame) => Reply { frame, end: false, reason: None },
+                Ok(frame) => Reply {
+                    frame,
+                    end: false,
+                    reason: None,
+                },
                 Err(error) => refuse(request.id, &frame, format!("enrolment refused: {error:#}")),
             },
             Ok(Outer::Authenticate(request)) => match self.handshake(&frame, &request).await {
-                Ok(frame) => Reply { frame, end: false, reason: None },
+                Ok(frame) => Reply {
+                    frame,
+                    end: false,
+                    reason: None,
+                },
                 Err(error) => {
                     self.state = State::Fresh;
                     refuse(request.id, &frame, format!("handshake refused: {error:#}"))
                 }
             },
             Ok(Outer::Sealed(sealed)) => self.sealed(&sealed).await,
-            Ok(Outer::EnrolAnswer(_) | Outer::AuthenticateAnswer(_) | Outer::ErrorAnswer(_)) => {
-                Reply::error(ErrorAnswer::of(ErrorCode::OutOfPlace), true, "an answer came from a device".to_owned())
-            }
+            Ok(Outer::EnrolAnswer(_) | Outer::AuthenticateAnswer(_) | Outer::ErrorAnswer(_)) => Reply::error(
+                ErrorAnswer::of(ErrorCode::OutOfPlace),
+                true,
+                "an answer came from a device".to_owned(),
+            ),
         }
     }
 
     async fn handshake(&mut self, frame: &Frame<'_>, request: &Authenticate<'_>) -> Result<Vec<u8>> {
         let mut message = vec![0; request.message.len()];
-        request.message.octets(&mut message).map_err(|kind| anyhow!("{kind:?}"))?;
+        request
+            .message
+            .octets(&mut message)
+            .map_err(|kind| anyhow!("{kind:?}"))?;
         let core = &self.core;
         match (core::mem::replace(&mut self.state, State::Fresh), request.step) {
             // A device may begin anew whenever it likes.
             (_, Step::One) => {
                 let chain = [core.identity.as_slice()];
                 let signer = hsm::signer(&core.hsm, hsm::IDENTITY);
-                let credential = Credential { chain: &chain, signer: &signer };
+                let credential = Credential {
+                    chain: &chain,
+                    signer: &signer,
+                };
                 let connection = ConnectionId::new(&init::random::<4>()?)?;
                 let mut out = vec![0; message_buffer(&chain, &[])];
                 let random = Zeroizing::new(init::random::<32>()?);
@@ -178,11 +198,19 @@ impl Session {
             return Reply::error(error, false, "a sealed message came before a session was up".to_owned());
         };
         let mut payload = Zeroizing::new(vec![0; sealed.payload.len()]);
-        let opened = sealed.payload.octets(&mut payload).map(drop).map_err(|kind| format!("{kind:?}")).and_then(|()| {
-            let routing = up.channel.own_connection;
-            let opened = up.channel.receiver.open(&AwsLc, sealed.index.get(), routing.as_bytes(), &mut payload);
-            opened.map(|clear| clear.len()).map_err(|error| error.to_string())
-        });
+        let opened = sealed
+            .payload
+            .octets(&mut payload)
+            .map(drop)
+            .map_err(|kind| format!("{kind:?}"))
+            .and_then(|()| {
+                let routing = up.channel.own_connection;
+                let opened = up
+                    .channel
+                    .receiver
+                    .open(&AwsLc, sealed.index.get(), routing.as_bytes(), &mut payload);
+                opened.map(|clear| clear.len()).map_err(|error| error.to_string())
+            });
         let length = match opened {
             Ok(length) => length,
             Err(error) => {
@@ -213,7 +241,11 @@ impl Session {
             return Reply::error(ErrorAnswer::of(ErrorCode::OutOfPlace), false, String::new());
         };
         match answer.and_then(|answer| seal(&mut up.channel, &answer)) {
-            Ok(frame) => Reply { frame, end: false, reason },
+            Ok(frame) => Reply {
+                frame,
+                end: false,
+                reason,
+            },
             Err(error) => {
                 self.state = State::Fresh;
                 let failed = ErrorAnswer::of(ErrorCode::Failed);
@@ -243,33 +275,56 @@ impl Session {
         let id = command.id;
         if terminal != up.terminal {
             let (named, own) = (urn(terminal), urn(up.terminal));
-            return Err(Bad::Sender(anyhow!("a command names the terminal {named}, the session's is {own}")));
+            return Err(Bad::Sender(anyhow!(
+                "a command names the terminal {named}, the session's is {own}"
+            )));
         }
         let here = |error: anyhow::Error| Bad::Here(error, id, digest);
         let standing = self.signer(up, &frame).await?;
 
-        let data = if rest.is_empty() { None } else { Some(Frame::parse_exact(rest).map_err(Bad::Message)?) };
+        let data = if rest.is_empty() {
+            None
+        } else {
+            Some(Frame::parse_exact(rest).map_err(Bad::Message)?)
+        };
         let card = match data.as_ref().map(Inner::parse).transpose().map_err(Bad::Message)? {
             None => None,
             Some(Inner::Card(card)) => Some(card),
             Some(_) => return Err(Bad::OutOfPlace(id, digest)),
         };
         let now = clock::now();
-        let to = To { id, digest, now, original: command.action.original() };
+        let to = To {
+            id,
+            digest,
+            now,
+            original: command.action.original(),
+        };
         let (request, pan) = match (&message, card) {
             (Inner::SignOn(_), None) => {
                 if standing == Standing::Revoked {
                     return Err(Bad::Sender(anyhow!("{} is revoked", urn(terminal))));
                 }
-                let record = self.core.store.terminal(&urn(terminal)).await.map_err(|error| here(error.into()))?;
-                let record = record.with_context(|| format!("{} is not registered", urn(terminal))).map_err(Bad::Sender)?;
+                let record = self
+                    .core
+                    .store
+                    .terminal(&urn(terminal))
+                    .await
+                    .map_err(|error| here(error.into()))?;
+                let record = record
+                    .with_context(|| format!("{} is not registered", urn(terminal)))
+                    .map_err(Bad::Sender)?;
                 return self.core.signed_on(&to, &record).map_err(here);
             }
             (Inner::Authorise(sale), Some(card)) => {
                 check_hashes(&card, id, sale.track_hash, sale.pin_hash)?;
                 let (pan, verdict) = self.card(&card);
                 let amount = i64::try_from(sale.amount.minor_units()).map_err(|error| here(error.into()))?;
-                let asked = Authorise { amount, currency: sale.currency, partial: sale.partial, verdict };
+                let asked = Authorise {
+                    amount,
+                    currency: sale.currency,
+                    partial: sale.partial,
+                    verdict,
+                };
                 (Request::Authorise(asked), pan)
             }
             (Inner::Balance(query), Some(card)) => {
@@ -278,39 +333,65 @@ impl Session {
                 // A card that cannot be trusted has no balance to tell; an unknown number has none either.
                 (Request::Balance, pan.filter(|_| verdict.is_none()))
             }
-            (Inner::Reversal(reversal), None) => (Request::Reversal { original: reversal.original }, None),
-            (Inner::Status(query), None) => (Request::Status { original: query.original }, None),
+            (Inner::Reversal(reversal), None) => (
+                Request::Reversal {
+                    original: reversal.original,
+                },
+                None,
+            ),
+            (Inner::Status(query), None) => (
+                Request::Status {
+                    original: query.original,
+                },
+                None,
+            ),
             _ => return Err(Bad::OutOfPlace(id, digest)),
         };
         let submission = Submission {
             terminal: urn(terminal),
-            command: Command { id, digest, standing, request },
+            command: Command {
+                id,
+                digest,
+                standing,
+                request,
+            },
             card: pan,
             evidence: frame.as_bytes().to_vec(),
             now,
         };
         let core = Arc::clone(&self.core);
         let sign = Box::new(move |data: &_| core.answer(&to, data).map_err(|error| SignFailed(format!("{error:#}"))));
-        match self.core.store.execute(submission, sign).await.map_err(|error| here(error.into()))? {
+        match self
+            .core
+            .store
+            .execute(submission, sign)
+            .await
+            .map_err(|error| here(error.into()))?
+        {
             Executed::Answered { answer, repeated } => {
                 tracing::info!(terminal = %urn(terminal), id = id.get(), verb = frame.verb(), repeated, "answered");
                 Ok(answer)
             }
             Executed::Refused(refusal) => {
                 tracing::info!(terminal = %urn(terminal), id = id.get(), verb = frame.verb(), ?refusal, "refused");
-                self.core.error(ErrorAnswer::of(ErrorCode::from(refusal)).to(id, digest)).map_err(here)
+                self.core
+                    .error(ErrorAnswer::of(ErrorCode::from(refusal)).to(id, digest))
+                    .map_err(here)
             }
         }
     }
 
     /// Verifies the terminal's signature, and finds out what its certificate allows now.
     async fn signer(&self, up: &Up, frame: &Frame<'_>) -> Result<Standing, Bad> {
-        let signature = frame.signature(1).ok_or_else(|| Bad::Sender(anyhow!("a command without its signature")))?;
+        let signature = frame
+            .signature(1)
+            .ok_or_else(|| Bad::Sender(anyhow!("a command without its signature")))?;
         let record = self.core.store.certificate(signature.certificate.0).await;
         let record = record.map_err(|error| Bad::Sender(error.into()))?;
         let terminal = urn(up.terminal);
         let record = record.filter(|record| record.subject == terminal);
-        let record = record.ok_or_else(|| Bad::Sender(anyhow!("a command of {terminal} names a certificate that is not its")))?;
+        let record = record
+            .ok_or_else(|| Bad::Sender(anyhow!("a command of {terminal} names a certificate that is not its")))?;
         let view = Certificate::parse(&record.der).map_err(|error| Bad::Sender(error.into()))?;
         AwsLc
             .verify(view.public_key(), signature.signed, &signature.signature)
@@ -327,7 +408,7 @@ impl Session {
 
     /// The number of the card, and what is wrong with it apart from what the ledger knows.
     fn card(&self, card: &Card<'_>) -> (Option<Pan>, Option<Rule>) {
-        let invalid = |pan| (pan, Some(Rule::CardInvalid));
+        let invalid = |pan| (pan, Some(Rule::CheckValue));
         let Ok(track) = Track2::parse(card.track.expose().as_str()) else {
             return invalid(None);
         };
@@ -343,7 +424,11 @@ impl Session {
             return invalid(Some(pan));
         };
         let key = hsm::CARD_CHECK.at(version);
-        match self.core.hsm.verify_check_value(key, &data, ours.check_value().expose_digits()) {
+        match self
+            .core
+            .hsm
+            .verify_check_value(key, &data, ours.check_value().expose_digits())
+        {
             Ok(()) => (Some(pan), None),
             Err(_) => invalid(Some(pan)),
         }
@@ -395,18 +480,32 @@ impl Bad {
     fn to_error(&self) -> (Owned, String, bool) {
         let of = |code, to| Owned { error: None, code, to };
         match self {
-            Bad::Sender(reason) => (of(ErrorCode::AuthenticationFailed, None), format!("refused: {reason:#}"), true),
+            Bad::Sender(reason) => (
+                of(ErrorCode::AuthenticationFailed, None),
+                format!("refused: {reason:#}"),
+                true,
+            ),
             Bad::Message(error) => {
-                let owned = Owned { error: Some(*error), code: ErrorCode::Failed, to: None };
+                let owned = Owned {
+                    error: Some(*error),
+                    code: ErrorCode::Failed,
+                    to: None,
+                };
                 (owned, format!("a sealed message is malformed: {error}"), true)
             }
             Bad::OutOfPlace(id, digest) => {
                 let owned = of(ErrorCode::OutOfPlace, Some((*id, *digest)));
-                (owned, "a command came with a wrong D frame, or without one".to_owned(), true)
+                (
+                    owned,
+                    "a command came with a wrong D frame, or without one".to_owned(),
+                    true,
+                )
             }
-            Bad::Here(reason, id, digest) => {
-                (of(ErrorCode::Failed, Some((*id, *digest))), format!("failed: {reason:#}"), false)
-            }
+            Bad::Here(reason, id, digest) => (
+                of(ErrorCode::Failed, Some((*id, *digest))),
+                format!("failed: {reason:#}"),
+                false,
+            ),
         }
     }
 }
@@ -416,13 +515,21 @@ impl Reply {
         let mut buffer = [0; MAX_FRAME];
         let frame = error.encode(&mut buffer).and_then(|encoder| encoder.finish());
         let frame = frame.map(|frame| frame.as_bytes().to_vec()).unwrap_or_default();
-        Reply { frame, end, reason: Some(reason) }
+        Reply {
+            frame,
+            end,
+            reason: Some(reason),
+        }
     }
 }
 
 /// An opaque refusal of a request; the reason is for the log.
 fn refuse(id: TransactionId, frame: &Frame<'_>, reason: String) -> Reply {
-    Reply::error(ErrorAnswer::of(ErrorCode::AuthenticationFailed).to(id, digest(frame)), true, reason)
+    Reply::error(
+        ErrorAnswer::of(ErrorCode::AuthenticationFailed).to(id, digest(frame)),
+        true,
+        reason,
+    )
 }
 
 fn authenticate_answer(frame: &Frame<'_>, request: &Authenticate<'_>, step: Step, message: &[u8]) -> Result<Vec<u8>> {
@@ -442,10 +549,15 @@ fn seal(channel: &mut Channel, clear: &[u8]) -> Result<Vec<u8>> {
     let place = work.get_mut(..clear.len()).context("the answer is too long")?;
     place.copy_from_slice(clear);
     let routing = channel.peer_connection;
-    let sealed = channel.sender.seal(&AwsLc, routing.as_bytes(), &mut work, clear.len())?;
+    let sealed = channel
+        .sender
+        .seal(&AwsLc, routing.as_bytes(), &mut work, clear.len())?;
     let message = Sealed {
         index: Number::new(sealed.index).context("an index out of range")?,
-        payload: work.get(..sealed.len).and_then(Binary::new).context("an empty payload")?,
+        payload: work
+            .get(..sealed.len)
+            .and_then(Binary::new)
+            .context("an empty payload")?,
         extra: Extra::default(),
     };
     let mut buffer = [0; MAX_FRAME];

@@ -52,7 +52,9 @@ impl<E: fmt::Display> fmt::Display for EnrolError<E> {
             }
             Self::Refused(code) => write!(f, "the network refused: {}", code.as_str()),
             Self::NotOurs => f.write_str("what came back is no answer to the request"),
-            Self::Root { .. } => f.write_str("the network's root is not the one that the operator named: do not trust it"),
+            Self::Root { .. } => {
+                f.write_str("the network's root is not the one that the operator named: do not trust it")
+            }
             Self::Unreadable => f.write_str("a certificate of the answer cannot be read"),
             Self::Path(error) => write!(f, "the certificate chain does not hold: {error}"),
             Self::OtherKey => f.write_str("the certificate is for another key"),
@@ -87,7 +89,10 @@ pub fn request<'o, D: Device, V: Verifier>(
         voucher: Text::new(reference.as_str()).map_err(|_| EnrolError::TooLong)?,
         extra: Extra::default(),
     };
-    message.encode(out).and_then(|encoder| encoder.finish()).map_err(EnrolError::Message)
+    message
+        .encode(out)
+        .and_then(|encoder| encoder.finish())
+        .map_err(EnrolError::Message)
 }
 
 /// Checks the answer to `request`: the chain, up to the root with this SHA-256, and that the certificate is for our key.
@@ -107,14 +112,21 @@ pub fn accept<D: Device, V: Verifier>(
     let answer = match Outer::parse(answer).map_err(EnrolError::Message)? {
         Outer::EnrolAnswer(answer) => answer,
         Outer::ErrorAnswer(error) => {
-            return Err(EnrolError::Refused(ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed)));
+            return Err(EnrolError::Refused(
+                ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed),
+            ));
         }
         _ => return Err(EnrolError::NotOurs),
     };
     if answer.digest.0 != verifier.sha256(&[request.before_signatures()]) {
         return Err(EnrolError::NotOurs);
     }
-    let EnrolAnswer { certificate, issuer, root: root_der, .. } = answer;
+    let EnrolAnswer {
+        certificate,
+        issuer,
+        root: root_der,
+        ..
+    } = answer;
     let mut buffers = [[0; MAX_CERTIFICATE]; 3];
     let [leaf, issuer_out, root_out] = &mut buffers;
     let octets = |value: &Binary<'_>, out| value.octets(out).map_err(|_| EnrolError::TooLong);
@@ -127,7 +139,14 @@ pub fn accept<D: Device, V: Verifier>(
     let anchor = parse(root_der)?;
     let issuer = parse(octets(&issuer, issuer_out)?)?;
     let leaf = parse(octets(&certificate, leaf)?)?;
-    let options = Options { time: Time { floor, authenticated: None }, grace: 0, roles: &[Role::Pos, Role::VirtualCard] };
+    let options = Options {
+        time: Time {
+            floor,
+            authenticated: None,
+        },
+        grace: 0,
+        roles: &[Role::Pos, Role::VirtualCard],
+    };
     tr_pki::validate(&[leaf, issuer], &[anchor], &options, verifier).map_err(EnrolError::Path)?;
     if *leaf.public_key() != device.public_key(key).map_err(EnrolError::Device)? {
         return Err(EnrolError::OtherKey);

@@ -5,5 +5,6 @@ pub mod enrol;
 pub mod key;
 pub mod memory;
 pub mod terminal;
+pub mod texts;
 
 pub use terminal::{Answer, Dropped, Error, Event, Output, Sale, Swiped, Terminal};

@@ -84,7 +84,10 @@ impl<E: fmt::Display> fmt::Display for MemoryError<E> {
             }
             Self::Malformed { offset } => write!(f, "terminal memory is malformed at octet {offset}"),
             Self::TooLong { octets } => {
-                write!(f, "a certificate of {octets} octets does not fit, at most {MAX_CERTIFICATE} do")
+                write!(
+                    f,
+                    "a certificate of {octets} octets does not fit, at most {MAX_CERTIFICATE} do"
+                )
             }
         }
     }
@@ -207,23 +210,36 @@ fn decode<E>(record: &[u8]) -> Result<Memory, MemoryError<E>> {
     let mut reader = Reader { record, offset: 0 };
     let [version] = reader.array()?;
     if version != VERSION {
-        return Err(MemoryError::Version { found: version, expected: VERSION });
+        return Err(MemoryError::Version {
+            found: version,
+            expected: VERSION,
+        });
     }
     let at = reader.offset;
-    let next_id = TransactionId::new(u64::from_be_bytes(reader.array()?)).ok_or(MemoryError::Malformed { offset: at })?;
+    let next_id =
+        TransactionId::new(u64::from_be_bytes(reader.array()?)).ok_or(MemoryError::Malformed { offset: at })?;
     let floor = i64::from_be_bytes(reader.array()?);
     let certificate = reader.variable()?;
     let issuer = reader.variable()?;
     let at = reader.offset;
     let pending = match reader.array()? {
         [0] => None,
-        [1] => Some(Pending { command: reader.variable()?, data: reader.variable()? }),
+        [1] => Some(Pending {
+            command: reader.variable()?,
+            data: reader.variable()?,
+        }),
         [_] => return Err(MemoryError::Malformed { offset: at }),
     };
     if reader.offset != record.len() {
         return Err(MemoryError::Malformed { offset: reader.offset });
     }
-    Ok(Memory { next_id, floor, certificate, issuer, pending })
+    Ok(Memory {
+        next_id,
+        floor,
+        certificate,
+        issuer,
+        pending,
+    })
 }
 
 struct Reader<'a> {
@@ -234,7 +250,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn octets<E>(&mut self, count: usize) -> Result<&[u8], MemoryError<E>> {
         let malformed = MemoryError::Malformed { offset: self.offset };
-        let end = self.offset.checked_add(count).ok_or(MemoryError::Malformed { offset: self.offset })?;
+        let end = self
+            .offset
+            .checked_add(count)
+            .ok_or(MemoryError::Malformed { offset: self.offset })?;
         let octets = self.record.get(self.offset..end).ok_or(malformed)?;
         self.offset = end;
         Ok(octets)
@@ -242,7 +261,9 @@ impl Reader<'_> {
 
     fn array<const N: usize, E>(&mut self) -> Result<[u8; N], MemoryError<E>> {
         let offset = self.offset;
-        self.octets(N)?.try_into().map_err(|_| MemoryError::Malformed { offset })
+        self.octets(N)?
+            .try_into()
+            .map_err(|_| MemoryError::Malformed { offset })
     }
 
     fn variable<const N: usize, E>(&mut self) -> Result<Vec<u8, N>, MemoryError<E>> {
@@ -288,7 +309,13 @@ mod tests {
     fn other_version_is_named() {
         let mut record = memory().encode();
         record[0] = 9;
-        assert_eq!(decode::<()>(&record).unwrap_err(), MemoryError::Version { found: 9, expected: VERSION });
+        assert_eq!(
+            decode::<()>(&record).unwrap_err(),
+            MemoryError::Version {
+                found: 9,
+                expected: VERSION
+            }
+        );
     }
 
     #[test]

@@ -185,7 +185,10 @@ pub struct Terminal<'d, D: Device, C: Crypto> {
 
 impl<D: Device, C: Crypto> fmt::Debug for Terminal<'_, D, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terminal").field("memory", &self.core.memory).field("link", &self.core.link).finish_non_exhaustive()
+        f.debug_struct("Terminal")
+            .field("memory", &self.core.memory)
+            .field("link", &self.core.link)
+            .finish_non_exhaustive()
     }
 }
 
@@ -299,7 +302,11 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     /// The command that waits for its answer and its D frame, verbatim.
     #[must_use]
     pub fn pending(&self) -> Option<(&[u8], &[u8])> {
-        self.core.memory.pending.as_ref().map(|pending| (pending.command.as_slice(), pending.data.as_slice()))
+        self.core
+            .memory
+            .pending
+            .as_ref()
+            .map(|pending| (pending.command.as_slice(), pending.data.as_slice()))
     }
 
     /// A new connection stands: forgets the old session and begins a handshake. `random` is 32 octets from a good
@@ -354,7 +361,14 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
         let core = &mut self.core;
         let id = core.begin()?;
         let terminal = core.identity;
-        let command = Reversal { id, original, reason, terminal, time, extra: Extra::default() };
+        let command = Reversal {
+            id,
+            original,
+            reason,
+            terminal,
+            time,
+            extra: Extra::default(),
+        };
         core.remember(id, &command, None)
     }
 
@@ -372,6 +386,8 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
         };
         core.memory.pending = None;
         core.event = Waiting::Nothing;
+        // A sale that is sealed and not sent yet stays here; the seal's window allows for the gap.
+        core.outgoing.clear();
         self.reverse(original, reason, time)
     }
 
@@ -382,7 +398,13 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     pub fn status(&mut self, original: TransactionId, time: Time) -> Result<TransactionId, Error<D::Error>> {
         let core = &mut self.core;
         let id = core.begin()?;
-        let command = Status { id, original, terminal: core.identity, time, extra: Extra::default() };
+        let command = Status {
+            id,
+            original,
+            terminal: core.identity,
+            time,
+            extra: Extra::default(),
+        };
         core.remember(id, &command, None)
     }
 
@@ -560,26 +582,41 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         let message = self.work.get_mut(..length).unwrap_or_default();
         match (core::mem::replace(&mut self.link, Link::Down), answer.step) {
             (Link::Message2(state), Step::Two) => {
-                let Self { memory, crypto, device, key, .. } = self;
+                let Self {
+                    memory,
+                    crypto,
+                    device,
+                    key,
+                    ..
+                } = self;
                 let anchor = Certificate::parse(memory.issuer()).map_err(|_| Error::Certificate)?;
                 let expected = Expected {
                     anchors: &[anchor],
                     roles: &[Role::Backend],
-                    time: Validity { floor: memory.floor, authenticated: None },
+                    time: Validity {
+                        floor: memory.floor,
+                        authenticated: None,
+                    },
                     grace: 0,
                     own: memory.certificate(),
                     understood: &[],
                 };
                 let ready = state.process(crypto, message, &expected).map_err(Error::Handshake)?;
                 self.backend.clear();
-                self.backend.extend_from_slice(ready.certificate()).map_err(|_| Error::TooLong)?;
+                self.backend
+                    .extend_from_slice(ready.certificate())
+                    .map_err(|_| Error::TooLong)?;
                 let signer = DeviceKey::new(*device, *key);
                 let chain = [memory.certificate()];
-                let credential = Credential { chain: &chain, signer: &signer };
+                let credential = Credential {
+                    chain: &chain,
+                    signer: &signer,
+                };
                 // Message 3 is written beside message 2, which `ready` still borrows.
                 let mut out = [0; MAX_MESSAGE_3];
-                let (state, length) =
-                    ready.message_3(crypto, &credential, &[], &mut out).map_err(Error::Handshake)?;
+                let (state, length) = ready
+                    .message_3(crypto, &credential, &[], &mut out)
+                    .map_err(Error::Handshake)?;
                 self.link = Link::Message4(state);
                 let (to, from) = (self.work.get_mut(..length), out.get(..length));
                 if let (Some(to), Some(from)) = (to, from) {
@@ -602,7 +639,12 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
     /// Sends the first `length` octets of `work` as a step of the handshake.
     fn send_handshake(&mut self, step: Step, length: usize) -> Result<(), Error<D::Error>> {
         let message = self.work.get(..length).and_then(Binary::new).ok_or(Error::TooLong)?;
-        let request = Authenticate { id: self.outer_id, message, step, extra: Extra::default() };
+        let request = Authenticate {
+            id: self.outer_id,
+            message,
+            step,
+            extra: Extra::default(),
+        };
         self.outer_id = self.outer_id.next().unwrap_or(TransactionId::MIN);
         put(&request, &mut self.outgoing)
     }
@@ -634,15 +676,38 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
             return Err(Error::Offline);
         };
         let routing = channel.peer_connection;
-        let sealed =
-            channel.sender.seal(&self.crypto, routing.as_bytes(), &mut self.work, length).map_err(Error::Seal)?;
-        let payload = self.work.get(..sealed.len).and_then(Binary::new).ok_or(Error::TooLong)?;
+        let sealed = channel
+            .sender
+            .seal(&self.crypto, routing.as_bytes(), &mut self.work, length)
+            .map_err(Error::Seal)?;
+        let payload = self
+            .work
+            .get(..sealed.len)
+            .and_then(Binary::new)
+            .ok_or(Error::TooLong)?;
         let index = Number::new(sealed.index).ok_or(Error::TooLong)?;
-        put(&Sealed { index, payload, extra: Extra::default() }, &mut self.outgoing)
+        put(
+            &Sealed {
+                index,
+                payload,
+                extra: Extra::default(),
+            },
+            &mut self.outgoing,
+        )
     }
 
     fn on_sealed(&mut self, sealed: &Sealed<'_>) -> Result<Result<(), Dropped>, Error<D::Error>> {
-        let Self { link, crypto, work, memory, sign_on, answer, event, must_save, .. } = self;
+        let Self {
+            link,
+            crypto,
+            work,
+            memory,
+            sign_on,
+            answer,
+            event,
+            must_save,
+            ..
+        } = self;
         let Link::Up(channel) = link else {
             return Ok(Err(Dropped::OutOfPlace));
         };
@@ -652,7 +717,10 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         }
         let payload = work.get_mut(..length).unwrap_or_default();
         let routing = channel.own_connection;
-        let clear = match channel.receiver.open(crypto, sealed.index.get(), routing.as_bytes(), payload) {
+        let clear = match channel
+            .receiver
+            .open(crypto, sealed.index.get(), routing.as_bytes(), payload)
+        {
             Ok(clear) => clear,
             Err(error) => return Ok(Err(Dropped::Seal(error))),
         };
@@ -666,15 +734,17 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         };
         let signed = frame.signature(1).is_some_and(|signature| {
             signature.certificate.0 == *channel.peer.certificate()
-                && crypto.verify(channel.peer.public_key(), signature.signed, &signature.signature).is_ok()
+                && crypto
+                    .verify(channel.peer.public_key(), signature.signed, &signature.signature)
+                    .is_ok()
         });
         if !signed {
             return Ok(Err(Dropped::Unsigned));
         }
         if let Inner::ErrorAnswer(error) = &message {
             let code = ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed);
-            let final_word = error.digest.is_some()
-                && !matches!(code, ErrorCode::Failed | ErrorCode::Busy | ErrorCode::Unavailable);
+            let final_word =
+                error.digest.is_some() && !matches!(code, ErrorCode::Failed | ErrorCode::Busy | ErrorCode::Unavailable);
             if !final_word {
                 return Ok(Err(Dropped::Refused(code)));
             }
@@ -765,7 +835,10 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         command: &M,
         card: Option<&Swiped<'_>>,
     ) -> Result<TransactionId, Error<D::Error>> {
-        let mut pending = Pending { command: Vec::new(), data: Vec::new() };
+        let mut pending = Pending {
+            command: Vec::new(),
+            data: Vec::new(),
+        };
         let signed = sign(command, self.device, self.key, &self.certificate, &mut self.work)?;
         let octets = self.work.get(..signed.len).unwrap_or_default();
         pending.command.extend_from_slice(octets).map_err(|_| Error::TooLong)?;
@@ -788,7 +861,11 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
     fn answered(&self) -> Option<Answer<'_>> {
         let command = Frame::parse_exact(&self.memory.pending.as_ref()?.command).ok()?;
         let answer = Frame::parse_exact(&self.answer).ok()?;
-        Some(Answer { command, answer, message: Inner::parse(&answer).ok()? })
+        Some(Answer {
+            command,
+            answer,
+            message: Inner::parse(&answer).ok()?,
+        })
     }
 }
 
@@ -809,17 +886,28 @@ fn sign<'m, M: Message<'m>, D: Device>(
     out: &mut [u8],
 ) -> Result<Signed, Error<D::Error>> {
     let room = out.len().min(MAX_COMMAND);
-    let encoder = command.encode(out.get_mut(..room).unwrap_or_default()).map_err(Error::Message)?;
+    let encoder = command
+        .encode(out.get_mut(..room).unwrap_or_default())
+        .map_err(Error::Message)?;
     let signing = encoder.sign(certificate).map_err(Error::Message)?;
     let signature = device.sign(key, signing.message()).map_err(Error::Device)?;
-    let frame = signing.append(&signature).and_then(|encoder| encoder.finish()).map_err(Error::Message)?;
-    Ok(Signed { len: frame.as_bytes().len(), digest_len: frame.before_signatures().len() })
+    let frame = signing
+        .append(&signature)
+        .and_then(|encoder| encoder.finish())
+        .map_err(Error::Message)?;
+    Ok(Signed {
+        len: frame.as_bytes().len(),
+        digest_len: frame.before_signatures().len(),
+    })
 }
 
 /// Writes an unsigned message as the whole content of `out`.
 fn put<'m, M: Message<'m>, E, const N: usize>(message: &M, out: &mut Vec<u8, N>) -> Result<(), Error<E>> {
     out.resize(N, 0).map_err(|_| Error::TooLong)?;
-    let written = message.encode(out).and_then(|encoder| encoder.finish()).map(|frame| frame.as_bytes().len());
+    let written = message
+        .encode(out)
+        .and_then(|encoder| encoder.finish())
+        .map(|frame| frame.as_bytes().len());
     match written {
         Ok(length) => {
             out.truncate(length);
@@ -840,7 +928,11 @@ fn answers(message: &Inner<'_>) -> Option<(TransactionId, Digest)> {
         Inner::ReversalAnswer(m) => Some((m.re, m.digest)),
         Inner::StatusAnswer(m) => Some((m.re, m.digest)),
         Inner::BalanceAnswer(m) => Some((m.re, m.digest)),
-        Inner::ErrorAnswer(ErrorAnswer { re: Some(re), digest: Some(digest), .. }) => Some((*re, *digest)),
+        Inner::ErrorAnswer(ErrorAnswer {
+            re: Some(re),
+            digest: Some(digest),
+            ..
+        }) => Some((*re, *digest)),
         _ => None,
     }
 }

@@ -1,0 +1,453 @@
+//! What each command of the command line does.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rustls::pki_types::ServerName;
+use tokio::signal::unix::{SignalKind, signal};
+use tr_pki::Role;
+use tr_protocol::value::TransactionId;
+use zeroize::Zeroizing;
+
+use crate::admin::{self, Ask, Told};
+use crate::backend::{self, Core};
+use crate::cashier::{self, Verdict};
+use crate::cli::{self, Command, Data, Language, Passphrase};
+use crate::config::{self, Certificates, DataDir};
+use crate::gateway::{Gateway, GatewayConfig, Limits, WireLog};
+use crate::init::{self, Plan};
+use crate::ledger::{Edition, Policy};
+use crate::link::{Dialer, LinkLimits};
+use crate::pos::{Handover, Pos, Settled, Shell, Task, parse_fingerprint};
+use crate::{clock, demo, hsm, money, receipt, swipe, tls, ui};
+
+/// The card was declined, or the network refused the command.
+const DECLINED: u8 = 3;
+/// No answer came; the command stays pending.
+const UNKNOWN: u8 = 4;
+
+/// Does what was asked.
+///
+/// # Errors
+/// One line that says what is wrong and what to do.
+pub async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args.keep, args.data).await?,
+        Command::Init(args) => new_network(&args).await?,
+        Command::Backend(args) => serve_backend(&args).await?,
+        Command::Gateway(args) => serve_gateway(&args).await?,
+        Command::Company(cli::Company::Add(args)) => {
+            tracing::debug!(channel = ?args.channel, "registration");
+            register(
+                &args.data,
+                Ask::Company {
+                    name: args.name,
+                    channel: format!("{:?}", args.channel).to_lowercase(),
+                },
+                "company",
+            )
+            .await?;
+        }
+        Command::Shop(cli::Shop::Add(args)) => register(&args.data, Ask::Shop { name: args.name }, "shop").await?,
+        Command::Card(cli::Card::Issue(args)) => issue_card(&args).await?,
+        Command::Card(cli::Card::Load(args)) => load_card(&args).await?,
+        Command::Enrol(cli::Enrol::Voucher(args)) => voucher(&args).await?,
+        Command::Enrol(cli::Enrol::Pos(args)) => enrol(&args).await?,
+        Command::Pos(command) => return pos(command).await,
+        Command::Track(cli::Track::Decode(args)) => swipe::print(&args.file)?,
+        Command::Ledger(args) => ledger(&args).await?,
+        Command::VerifyReceipt(args) => verify_receipt(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn passphrase(from: &Passphrase) -> Result<Zeroizing<String>> {
+    config::passphrase(
+        from.passphrase_file.as_deref(),
+        from.from_environment.as_deref(),
+        "Passphrase of the key store: ",
+    )
+}
+
+/// The rules of a new programme.
+///
+/// # Errors
+/// When they contradict themselves.
+pub fn policy(currency: &str, time_zone: &str, per_sale: i64, per_day: i64) -> Result<Policy> {
+    let code = tr_protocol::value::Currency::new(currency);
+    let code =
+        code.with_context(|| format!("`{currency}` is no currency: write three capital letters, such as USD"))?;
+    let first = Edition {
+        from: jiff::civil::date(2026, 1, 1),
+        minimum: 1,
+        per_transaction: per_sale,
+        per_day,
+        credit_days: 365,
+    };
+    Ok(Policy::new(code, time_zone, vec![first])?)
+}
+
+async fn new_network(args: &cli::Init) -> Result<()> {
+    let policy = policy(
+        &args.currency,
+        &args.time_zone,
+        money::parse(&args.per_sale, &args.currency)?,
+        money::parse(&args.per_day, &args.currency)?,
+    )?;
+    let plan = Plan {
+        backend: args.backend,
+        gateway: args.gateway,
+        policy,
+        certificates: Certificates::default(),
+        now: clock::now(),
+    };
+    let secret = passphrase(&args.data.passphrase)?;
+    let (data, made) = init::init(&args.data.data, &secret, &plan, &mut |step| ui::did("init", step))?;
+    ui::did("init", "database");
+    Core::create(data.clone(), &secret).await?.close().await?;
+    for (role, file) in &made.certificates {
+        ui::did(role.name(), data.file(file).display());
+    }
+    ui::good(format!("a new network in {}", data.path().display()));
+    ui::line(format!("  root SHA-256  {}", ui::hex(&made.root)));
+    ui::line(format!(
+        "Move {} to a safe place: nothing in daily work needs it.",
+        data.file("root").display()
+    ));
+    Ok(())
+}
+
+/// Completes when the program is asked to stop: SIGTERM, Ctrl-C, or, where its starter asked for it, the end of standard
+/// input.
+async fn stopped(with_stdin: bool) {
+    let mut term = signal(SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut term {
+            Some(term) => term.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    let closed = async {
+        if with_stdin {
+            let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = closed => {}
+    }
+}
+
+async fn serve_backend(args: &cli::Server) -> Result<()> {
+    let data = DataDir::open(&args.data.data)?;
+    let core = Arc::new(Core::open(data, &passphrase(&args.data.passphrase)?).await?);
+    let address = core.config.backend;
+    let listener = crate::link::listen("backend", address).await?;
+    let administration = tokio::spawn(admin::serve(Arc::clone(&core)));
+    ui::line(format!("backend: listening on {address}; stop it with Ctrl-C"));
+    let served = tokio::select! {
+        served = backend::run(Arc::clone(&core), listener, stopped(args.until_stdin_closes)) => served,
+        ended = administration => match ended {
+            Ok(Err(error)) => Err(error),
+            _ => bail!("the administration socket ended"),
+        },
+    };
+    core.close().await?;
+    served
+}
+
+async fn serve_gateway(args: &cli::Gateway) -> Result<()> {
+    let data = DataDir::open(&args.data.data)?;
+    let config = data.config()?;
+    let keys = hsm::open(&data.file("gateway/gateway.keys"), &passphrase(&args.data.passphrase)?)?;
+    let now = clock::now();
+    let certificate = init::certificate(&data, Role::ClassGateway)?;
+    let identity = tls::Identity::new(keys, hsm::CLASS.newest(), &certificate, now)?;
+    let trust = tls::Trust::new(&[init::certificate(&data, Role::ClassCa)?], now)?;
+    let tap = match &args.wire_log {
+        None => None,
+        Some(path) => Some(
+            WireLog::open(path)
+                .with_context(|| format!("cannot write the wire log {}", path.display()))?
+                .tap(),
+        ),
+    };
+    let gateway = Gateway::bind(GatewayConfig {
+        listen: config.gateway,
+        tls: tls::server_config(&identity, &trust, &tls::DEVICES)?,
+        backend: Dialer {
+            address: config.backend,
+            name: ServerName::IpAddress(config.backend.ip().into()),
+            tls: tls::client_config(&identity, &trust, Role::ClassBackend)?,
+        },
+        addresses: crate::gateway::IpRules::default(),
+        limits: Limits::default(),
+        link: LinkLimits::default(),
+        tap,
+    })
+    .await?;
+    ui::line(format!(
+        "gateway: listening on {}; stop it with Ctrl-C",
+        gateway.local_addr()
+    ));
+    gateway.run(stopped(args.until_stdin_closes)).await;
+    Ok(())
+}
+
+async fn ask(data: &Data, ask: Ask) -> Result<Told> {
+    let dir = DataDir::open(&data.data)?;
+    admin::ask(&dir, || passphrase(&data.passphrase), ask).await
+}
+
+async fn register(data: &Data, what: Ask, kind: &str) -> Result<()> {
+    let Told::Party { number } = ask(data, what).await? else {
+        bail!("the backend gave another answer")
+    };
+    ui::line(format!("{kind} {number}"));
+    Ok(())
+}
+
+async fn issue_card(args: &cli::IssueCard) -> Result<()> {
+    let currency = DataDir::open(&args.data.data)?.config()?.policy.currency();
+    let credit = args
+        .credit
+        .as_deref()
+        .map(|text| money::parse(text, currency.as_str()))
+        .transpose()?;
+    let company = i64::try_from(args.company)?;
+    let told = ask(
+        &args.data,
+        Ask::Card {
+            company,
+            name: args.name.clone(),
+            credit,
+        },
+    )
+    .await?;
+    let Told::Card(card) = told else {
+        bail!("the backend gave another answer")
+    };
+    ui::line(format!("account  {}", card.account));
+    ui::line(format!("track 1  {}", *card.track1));
+    ui::line(format!("track 2  {}", *card.track2));
+    if let Some(path) = &args.wav {
+        swipe::write_wav(path, &card.track1, &card.track2)?;
+        ui::line(format!("swipe    {}", path.display()));
+    }
+    Ok(())
+}
+
+async fn load_card(args: &cli::LoadCard) -> Result<()> {
+    let currency = DataDir::open(&args.data.data)?.config()?.policy.currency();
+    let amount = money::parse(&args.amount, currency.as_str())?;
+    let (company, account) = (i64::try_from(args.company)?, i64::try_from(args.account)?);
+    let told = ask(
+        &args.data,
+        Ask::Load {
+            company,
+            account,
+            amount,
+            reference: args.reference.clone(),
+        },
+    )
+    .await?;
+    let Told::Loaded { total, repeated } = told else {
+        bail!("the backend gave another answer")
+    };
+    let again = if repeated {
+        " (it had been loaded before; nothing was changed)"
+    } else {
+        ""
+    };
+    ui::line(format!(
+        "loaded {} {}{again}",
+        money::format(total, currency.as_str()),
+        currency.as_str()
+    ));
+    Ok(())
+}
+
+async fn voucher(args: &cli::EnrolVoucher) -> Result<()> {
+    let told = ask(
+        &args.data,
+        Ask::Voucher {
+            shop: i64::try_from(args.shop)?,
+        },
+    )
+    .await?;
+    let Told::Voucher(voucher) = told else {
+        bail!("the backend gave another answer")
+    };
+    let until = jiff::Timestamp::from_second(voucher.expires)?;
+    ui::line(format!("terminal  {}", voucher.terminal));
+    ui::line(format!("voucher   {}   (once, until {until})", *voucher.voucher));
+    ui::line(format!("root      {}", voucher.root));
+    ui::line(format!("handout   {}", voucher.handout.display()));
+    ui::line(format!("code      {}", *voucher.code));
+    ui::line("Hand over all four; the voucher and the code by another way than the file.");
+    Ok(())
+}
+
+async fn enrol(args: &cli::EnrolPos) -> Result<()> {
+    let handover = Handover {
+        voucher: &args.voucher,
+        root: &args.root,
+        handout: &args.handout,
+        code: &args.code,
+        gateway: args.gateway,
+    };
+    let pos = Pos::enrol(&args.pos.pos, &passphrase(&args.pos.passphrase)?, &handover).await?;
+    let shell = pos.shell()?;
+    let identity = shell.terminal().identity().to_urn();
+    ui::good(format!(
+        "enrolled {} in {}",
+        String::from_utf8_lossy(&identity),
+        pos.dir().display()
+    ));
+    Ok(())
+}
+
+async fn pos(command: cli::Pos) -> Result<ExitCode> {
+    match command {
+        cli::Pos::Swipe(args) => {
+            let track = read_card(&args.wav, args.language)?;
+            let pos = open(&args.pos)?;
+            let mut shell = ready(&pos).await?;
+            let currency = shell.shop().map(|(_, currency)| currency).context("not signed on")?;
+            let amount = money::parse(&args.amount, currency.as_str())?;
+            shell.prepare(&Task::Pay {
+                amount,
+                partial: args.partial,
+                track: &track,
+            })?;
+            let (code, settled) = finish(&mut shell, args.language, Some(amount)).await?;
+            if let (Some(to), Some(settled)) = (&args.receipt, settled) {
+                let from = settled.receipt.context("there is no receipt")?;
+                config::write_private(to, &std::fs::read(from)?)?;
+            }
+            Ok(code)
+        }
+        cli::Pos::Balance(args) => {
+            let track = read_card(&args.wav, args.language)?;
+            let pos = open(&args.pos)?;
+            let mut shell = ready(&pos).await?;
+            shell.prepare(&Task::Balance(&track))?;
+            Ok(finish(&mut shell, args.language, None).await?.0)
+        }
+        cli::Pos::Reverse(args) => about(&args, Task::Reverse).await,
+        cli::Pos::Status(args) => about(&args, Task::Status).await,
+        cli::Pos::Retry(args) => {
+            let pos = open(&args.pos)?;
+            let mut shell = pos.shell()?;
+            if !shell.is_pending() {
+                ui::line("no command waits for an answer");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(finish(&mut shell, args.language, None).await?.0)
+        }
+    }
+}
+
+fn read_card(path: &Path, language: Language) -> Result<Zeroizing<String>> {
+    swipe::track2(path).context(cashier::texts(language).swipe_again)
+}
+
+async fn about(args: &cli::Original, task: impl FnOnce(TransactionId) -> Task<'static>) -> Result<ExitCode> {
+    let id = TransactionId::new(args.id).context("a sale's id is 1 or more")?;
+    let pos = open(&args.pos)?;
+    let mut shell = ready(&pos).await?;
+    shell.prepare(&task(id))?;
+    Ok(finish(&mut shell, args.language, None).await?.0)
+}
+
+fn open(args: &cli::PosDir) -> Result<Pos> {
+    Pos::open(&args.pos, &passphrase(&args.passphrase)?)
+}
+
+/// A shell that is connected and has nothing pending.
+async fn ready(pos: &Pos) -> Result<Shell<'_>> {
+    let mut shell = pos.shell()?;
+    if shell.is_pending() {
+        bail!("a command still waits for its answer: run `tr-net pos retry` first");
+    }
+    shell.connect().await?;
+    Ok(shell)
+}
+
+/// Gets the answer of what is pending and shows it to the cashier.
+async fn finish(shell: &mut Shell<'_>, language: Language, asked: Option<i64>) -> Result<(ExitCode, Option<Settled>)> {
+    let texts = cashier::texts(language);
+    let settled = match shell.settle().await {
+        Ok(settled) => settled,
+        Err(error) => {
+            anstream::eprintln!("tr-net: {error:#}");
+            ui::line(texts.unknown);
+            return Ok((ExitCode::from(UNKNOWN), None));
+        }
+    };
+    let (text, verdict) = settled.read(|answer| cashier::words(texts, answer, asked))??;
+    ui::line(text);
+    if let Some(path) = &settled.receipt {
+        ui::line(format!("receipt {}", path.display()));
+    }
+    shell.acknowledge()?;
+    let code = match verdict {
+        Verdict::Done => ExitCode::SUCCESS,
+        Verdict::Declined => ExitCode::from(DECLINED),
+    };
+    Ok((code, Some(settled)))
+}
+
+async fn ledger(args: &cli::Ledger) -> Result<()> {
+    let Told::Ledger(books) = ask(&args.data, Ask::Ledger).await? else {
+        bail!("the backend gave another answer")
+    };
+    if args.json {
+        ui::line(serde_json::to_string_pretty(&books)?);
+    } else {
+        print_books(&books);
+    }
+    if books.sum != 0 || !books.findings.is_empty() {
+        bail!("the ledger does not agree with itself: stop the backend and keep the data for the auditor");
+    }
+    Ok(())
+}
+
+/// Prints the ledger as a table.
+pub fn print_books(books: &admin::Books) {
+    let currency = books.currency.as_str();
+    for line in &books.accounts {
+        let name = line.name.as_deref().unwrap_or_default();
+        ui::line(format!(
+            "  {:<24} {:>12}  {name}",
+            line.account,
+            money::format(line.balance, currency)
+        ));
+    }
+    ui::line(format!(
+        "  {:<24} {:>12}  {currency}, {} entries",
+        "sum",
+        money::format(books.sum, currency),
+        books.entries
+    ));
+    for finding in &books.findings {
+        ui::refused(finding);
+    }
+}
+
+fn verify_receipt(args: &cli::VerifyReceipt) -> Result<()> {
+    let text =
+        std::fs::read_to_string(&args.receipt).with_context(|| format!("cannot read {}", args.receipt.display()))?;
+    let proof = receipt::verify(&text, &parse_fingerprint(&args.root)?)
+        .with_context(|| format!("{} proves nothing", args.receipt.display()))?;
+    for (name, value) in &proof.facts {
+        ui::line(format!("  {name:<10} {value}"));
+    }
+    ui::good("both signatures, both certificates and their root hold; the answer is to this command");
+    Ok(())
+}
