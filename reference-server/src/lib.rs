@@ -14,6 +14,8 @@ pub mod ledger;
 pub mod link;
 pub mod logging;
 pub mod money;
+pub mod swipe;
+pub mod receipt;
 pub mod store;
 pub mod tls;
 pub mod ui;

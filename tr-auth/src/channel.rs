@@ -104,7 +104,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub(crate) const fn new(chain: Secret, limit: u64) -> Self {
+    /// Starts from a chain key that starts no other sender: [`crate::Session::into_channel`] sees to that by itself.
+    #[must_use]
+    pub const fn new(chain: Secret, limit: u64) -> Self {
         Self { chain, next: 0, limit }
     }
 
@@ -182,7 +184,9 @@ impl<const W: usize> Receiver<W> {
         window
     };
 
-    pub(crate) const fn new(chain: Secret, limit: u64) -> Self {
+    /// Starts from the chain key that the peer's sender starts from.
+    #[must_use]
+    pub const fn new(chain: Secret, limit: u64) -> Self {
         Self {
             chain,
             next: 0,

@@ -33,13 +33,10 @@ pub fn is_canonical(text: &[u8]) -> bool {
         3 => 0b11,
         _ => return false,
     };
-    let alphabet = text
-        .iter()
-        .all(|&c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_');
-    alphabet && text.last().is_none_or(|&last| digit(last) & pad_bits == 0)
+    text.iter().all(|&c| is_digit(c)) && text.last().is_none_or(|&last| digit(last) & pad_bits == 0)
 }
 
-/// Decodes into `out`; `None` if the text is not canonical or `out` is too small.
+/// Decodes into `out`, in constant time for a given length; `None` if the text is not canonical or `out` is too small.
 #[must_use]
 pub fn decode<'o>(text: &str, out: &'o mut [u8]) -> Option<&'o [u8]> {
     if !is_canonical(text.as_bytes()) {
@@ -48,11 +45,39 @@ pub fn decode<'o>(text: &str, out: &'o mut [u8]) -> Option<&'o [u8]> {
     Base64UrlUnpadded::decode(text, out).ok()
 }
 
-/// Decodes a text of exactly `N` octets.
+/// Decodes a text of exactly `N` octets, by a table: for what is public, as digests and signatures are.
 #[must_use]
-pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut out = [0; N];
-    (decode(text, &mut out)?.len() == N).then_some(out)
+    if text.len() != encoded_len(N) {
+        return None;
+    }
+    let mut refused = 0;
+    for (group, octets) in text.chunks(4).zip(out.chunks_mut(3)) {
+        let mut bits = 0_u32;
+        for place in 0..4 {
+            let value = group.get(place).map_or(0, |&character| digit(character));
+            refused |= value;
+            bits = bits << 6 | u32::from(value & 63);
+        }
+        let [_, decoded @ ..] = bits.to_be_bytes();
+        let rest = decoded.get(octets.len()..).unwrap_or_default();
+        // Bits that are left over must be zero.
+        refused |= if rest.iter().any(|&octet| octet != 0) {
+            NO_DIGIT
+        } else {
+            0
+        };
+        for (octet, value) in octets.iter_mut().zip(decoded) {
+            *octet = value;
+        }
+    }
+    (refused & NO_DIGIT == 0).then_some(out)
+}
+
+/// Whether the octet is a digit of base64url.
+pub(crate) fn is_digit(character: u8) -> bool {
+    digit(character) != NO_DIGIT
 }
 
 /// Encodes into `out`; `None` if it is too small.
@@ -61,14 +86,29 @@ pub fn encode<'o>(octets: &[u8], out: &'o mut [u8]) -> Option<&'o str> {
     Base64UrlUnpadded::encode(octets, out).ok()
 }
 
-const fn digit(character: u8) -> u8 {
-    match character {
-        b'A'..=b'Z' => character.wrapping_sub(b'A'),
-        b'a'..=b'z' => character.wrapping_sub(b'a').wrapping_add(26),
-        b'0'..=b'9' => character.wrapping_sub(b'0').wrapping_add(52),
-        b'-' => 62,
-        _ => 63,
+/// In the table in place of a value.
+const NO_DIGIT: u8 = 0x80;
+
+const VALUES: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0_u8;
+    while value < 64 {
+        #[expect(
+            clippy::as_conversions,
+            clippy::indexing_slicing,
+            reason = "computed when it is compiled"
+        )]
+        {
+            values[alphabet[value as usize] as usize] = value;
+        }
+        value = value.saturating_add(1);
     }
+    values
+};
+
+fn digit(character: u8) -> u8 {
+    VALUES.get(usize::from(character)).copied().unwrap_or(NO_DIGIT)
 }
 
 #[cfg(test)]
@@ -91,6 +131,11 @@ mod tests {
                 let text = core::str::from_utf8(&text[..length]).unwrap();
                 let theirs = Base64UrlUnpadded::decode(text, &mut out).is_ok();
                 assert_eq!(theirs, is_canonical(text.as_bytes()), "{text:?}");
+                match length {
+                    2 => assert_eq!(decode_array::<1>(text.as_bytes()).is_some(), theirs, "{text:?}"),
+                    3 => assert_eq!(decode_array::<2>(text.as_bytes()).is_some(), theirs, "{text:?}"),
+                    _ => {}
+                }
             }
         }
     }
@@ -103,6 +148,18 @@ mod tests {
             assert_eq!(text.len(), encoded_len(octets));
             assert_eq!(decoded_len(text.len()), octets);
             assert!(is_canonical(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn the_table_and_base64ct_agree() {
+        for seed in 0..=255_u8 {
+            let octets: [u8; 64] = core::array::from_fn(|n| u8::try_from(n).unwrap().wrapping_mul(37) ^ seed);
+            let mut text = [0; 86];
+            let text = encode(&octets, &mut text).unwrap();
+            assert_eq!(decode_array::<64>(text.as_bytes()), Some(octets));
+            assert_eq!(decode_array::<63>(text.as_bytes()), None);
+            assert_eq!(decode(text, &mut [0; 64]), Some(&octets[..]));
         }
     }
 }

@@ -278,9 +278,10 @@ impl<'a> Frame<'a> {
             .body_end
             .saturating_add(line.saturating_mul(n.saturating_sub(1)))
             .saturating_add(3);
-        let value = self.text.get(start..start.saturating_add(signature::SIGNATURE_VALUE))?;
+        let bytes = self.text.as_bytes();
+        let value = bytes.get(start..start.saturating_add(signature::SIGNATURE_VALUE))?;
         let (certificate, signature) = signature::read(value).ok()?;
-        let signed = self.text.as_bytes().get(..start.saturating_add(44))?;
+        let signed = bytes.get(..start.saturating_add(44))?;
         Some(Signature {
             certificate,
             signature,

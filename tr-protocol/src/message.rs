@@ -169,7 +169,7 @@ impl<'a> Payload<'a> {
     ///
     /// A fault of a frame; [`ErrorKind::BadKind`] if the frames are not of these kinds in this order;
     /// [`ErrorKind::TrailingOctets`] after the second; [`ErrorKind::FrameTooLong`] beyond
-    /// [`MAX_INNER`](crate::frame::MAX_INNER) octets.
+    /// [`MAX_INNER`] octets.
     pub fn parse(opened: &'a [u8]) -> Result<Self, Error> {
         if opened.len() > MAX_INNER {
             return Err(Error::new(ErrorKind::FrameTooLong, MAX_INNER));

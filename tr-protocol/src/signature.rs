@@ -41,15 +41,32 @@ pub fn is_low_s(signature: &[u8; 64]) -> bool {
 }
 
 /// Splits a signature's value into certificate and r ‖ s. The number is the offset in the value of what is wrong.
-pub(crate) fn read(value: &str) -> Result<(Digest, [u8; 64]), (ErrorKind, usize)> {
+pub(crate) fn read(value: &[u8]) -> Result<(Digest, [u8; 64]), (ErrorKind, usize)> {
     let bad = |offset| (ErrorKind::BadSignature, offset);
-    let (certificate, signature) = value.split_once('.').ok_or(bad(value.len()))?;
+    let (certificate, rest) = value.split_at_checked(43).ok_or(bad(value.len()))?;
+    let signature = rest.strip_prefix(b".").ok_or(bad(43))?;
     let certificate = base64::decode_array(certificate).ok_or(bad(0))?;
     let signature = base64::decode_array(signature).ok_or(bad(44))?;
     if !is_low_s(&signature) {
         return Err((ErrorKind::SignatureRange, 44));
     }
     Ok((Digest(certificate), signature))
+}
+
+/// The offset of the first octet that cannot stand in a signature's value, of which this is the beginning.
+pub(crate) fn first_misplaced(value: &[u8]) -> Option<usize> {
+    let fits = |(at, &octet): (usize, &u8)| {
+        if at == 43 {
+            octet == b'.'
+        } else {
+            base64::is_digit(octet)
+        }
+    };
+    value
+        .iter()
+        .take(SIGNATURE_VALUE)
+        .enumerate()
+        .position(|place| !fits(place))
 }
 
 #[cfg(test)]

@@ -121,10 +121,11 @@ impl fmt::Debug for Digest {
 
 impl<'a> Codec<'a> for Digest {
     fn read(text: &'a str) -> Result<Self, ErrorKind> {
-        if !base64::is_canonical(text.as_bytes()) {
-            return Err(ErrorKind::BadBase64);
+        match base64::decode_array(text.as_bytes()) {
+            Some(digest) => Ok(Self(digest)),
+            None if base64::is_canonical(text.as_bytes()) => Err(ErrorKind::BadLength),
+            None => Err(ErrorKind::BadBase64),
         }
-        base64::decode_array(text).map(Self).ok_or(ErrorKind::BadLength)
     }
 
     fn write(&self, out: &mut Sink<'_>) -> Result<(), ErrorKind> {
@@ -549,7 +550,10 @@ impl<'a> Binary<'a> {
     pub fn array<const N: usize>(&self) -> Option<[u8; N]> {
         match self.0 {
             Form::Raw(octets) => octets.try_into().ok(),
-            Form::Encoded(text) => base64::decode_array(text),
+            Form::Encoded(text) => {
+                let mut out = [0; N];
+                (base64::decode(text, &mut out)?.len() == N).then_some(out)
+            }
         }
     }
 

@@ -48,13 +48,13 @@ type Row = (
     Layer,
     Kind,
     &'static str,
-    std::ops::RangeInclusive<usize>,
+    core::ops::RangeInclusive<usize>,
     &'static [FieldSpec],
 );
 
 fn all() -> Vec<Row> {
     let row = |layer| {
-        move |(kind, verb, signatures, fields): &(Kind, &'static str, std::ops::RangeInclusive<usize>, _)| {
+        move |(kind, verb, signatures, fields): &(Kind, &'static str, core::ops::RangeInclusive<usize>, _)| {
             (layer, *kind, *verb, signatures.clone(), *fields)
         }
     };

@@ -2,6 +2,7 @@
 #![no_std]
 #![deny(missing_docs, unsafe_code)]
 
+pub mod device;
 #[expect(unsafe_code, reason = "the free stack belongs to no Rust object")]
 pub mod stack;
 pub mod trap;

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod hsm;
 pub mod pki;
 pub mod protocol;
+pub mod terminal;
 pub mod track;
 
 use core::fmt;

@@ -10,6 +10,8 @@ mod directory;
 mod execute;
 mod open;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
@@ -190,8 +192,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// One piece of work, its result kept until the commit.
 trait Job: Send {
-    /// Does the work; whether it succeeded.
-    fn run(&mut self, db: &Db) -> bool;
+    /// Does the work. On an error what it wrote is to be undone; its caller is told by [`Job::finish`].
+    fn run(&mut self, db: &Db) -> Result<(), StoreError>;
     /// Whether this was an authorise, for the crash points.
     fn sale(&self) -> bool;
     /// Hands the result over, or the reason why the whole commit failed.
@@ -210,11 +212,11 @@ where
     T: Send,
     F: FnOnce(&Db) -> Result<T, StoreError> + Send,
 {
-    fn run(&mut self, db: &Db) -> bool {
+    fn run(&mut self, db: &Db) -> Result<(), StoreError> {
         if let Some(run) = self.run.take() {
             self.out = run(db).map_err(|error| open::located(error, &db.path));
         }
-        self.out.is_ok()
+        self.out.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     fn sale(&self) -> bool {
@@ -269,8 +271,11 @@ fn commit(db: &Db, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
 fn run_batch(db: &Db, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     for job in batch {
         db.execute("SAVEPOINT job", [])?;
-        if !job.run(db) {
-            // After some errors (no space left, for one) the engine has rolled everything back by itself; this fails then.
+        if let Err(error) = job.run(db) {
+            // After some errors (no space left, for one) the engine has rolled the whole transaction back by itself.
+            if db.sql.is_autocommit() {
+                return Err(error);
+            }
             db.execute("ROLLBACK TO job", [])?;
         }
         db.execute("RELEASE job", [])?;
@@ -280,8 +285,8 @@ fn run_batch(db: &Db, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
 
 fn read_loop(db: &Db, jobs: &Receiver<Box<dyn Job>>) {
     while let Ok(mut job) = jobs.recv() {
-        // One snapshot for all that the job reads.
-        let read = db.execute("BEGIN", []).map(|_| job.run(db));
+        // One snapshot for all that the job reads. Whether the job failed its own caller is told.
+        let read = db.execute("BEGIN", []).map(|_| drop(job.run(db)));
         let ended = if db.sql.is_autocommit() {
             Ok(0)
         } else {

@@ -21,7 +21,7 @@ use tr_protocol::message::{
 use tr_protocol::value::{Amount, Binary, Currency, Digest, Identity, Number, Secret, Text, Time, TransactionId};
 
 use crate::key::DeviceKey;
-use crate::memory::{MAX_COMMAND, Memory, Pending};
+use crate::memory::{MAX_CERTIFICATE, MAX_COMMAND, Memory, Pending};
 
 /// Longest signed answer that is taken, in octets.
 pub const MAX_ANSWER: usize = 2048;
@@ -204,6 +204,8 @@ struct Core<'d, D: Device, C: Crypto> {
     /// Whether the pending command has been sent in this session.
     repeated: bool,
     outgoing: Vec<u8, MAX_FRAME>,
+    /// The certificate of the backend that the session is with.
+    backend: Vec<u8, MAX_CERTIFICATE>,
     /// The verified answer, or the sign-on's.
     answer: Vec<u8, MAX_ANSWER>,
     work: [u8; MAX_INNER + OVERHEAD],
@@ -261,6 +263,7 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
                 sign_on: None,
                 repeated: false,
                 outgoing: Vec::new(),
+                backend: Vec::new(),
                 answer: Vec::new(),
                 work: [0; MAX_INNER + OVERHEAD],
                 must_save: false,
@@ -285,6 +288,18 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     #[must_use]
     pub fn is_online(&self) -> bool {
         matches!(self.core.link, Link::Up(_)) && self.core.sign_on.is_none()
+    }
+
+    /// The certificate of the backend that the latest session was with, DER: the receipt's third part.
+    #[must_use]
+    pub fn backend_certificate(&self) -> &[u8] {
+        &self.core.backend
+    }
+
+    /// The command that waits for its answer and its D frame, verbatim.
+    #[must_use]
+    pub fn pending(&self) -> Option<(&[u8], &[u8])> {
+        self.core.memory.pending.as_ref().map(|pending| (pending.command.as_slice(), pending.data.as_slice()))
     }
 
     /// A new connection stands: forgets the old session and begins a handshake. `random` is 32 octets from a good
@@ -556,6 +571,8 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
                     understood: &[],
                 };
                 let ready = state.process(crypto, message, &expected).map_err(Error::Handshake)?;
+                self.backend.clear();
+                self.backend.extend_from_slice(ready.certificate()).map_err(|_| Error::TooLong)?;
                 let signer = DeviceKey::new(*device, *key);
                 let chain = [memory.certificate()];
                 let credential = Credential { chain: &chain, signer: &signer };
@@ -653,6 +670,14 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         });
         if !signed {
             return Ok(Err(Dropped::Unsigned));
+        }
+        if let Inner::ErrorAnswer(error) = &message {
+            let code = ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed);
+            let final_word = error.digest.is_some()
+                && !matches!(code, ErrorCode::Failed | ErrorCode::Busy | ErrorCode::Unavailable);
+            if !final_word {
+                return Ok(Err(Dropped::Refused(code)));
+            }
         }
         let Some((re, digest)) = answers(&message) else {
             return Ok(Err(Dropped::OutOfPlace));
@@ -768,7 +793,7 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
 }
 
 /// Octets of EDHOC message_3 with our certificate by value, and of the workspace that writing it takes.
-const MAX_MESSAGE_3: usize = 2 * crate::memory::MAX_CERTIFICATE + 320;
+const MAX_MESSAGE_3: usize = 2 * MAX_CERTIFICATE + 320;
 
 struct Signed {
     len: usize,

@@ -88,3 +88,26 @@ pub(crate) fn open<'o>(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seals_in_the_documented_shape() {
+        let secret = [3; SECRET_LEN];
+        let version = Version::new(0x0102_0304).unwrap();
+        let mut out = [0; 64];
+        let sealed = seal(&key(&secret).unwrap(), version, b"aad", b"clear", &mut out).unwrap();
+        assert_eq!(sealed.len(), 5 + 12 + 5 + 16);
+        assert_eq!(sealed[..5], [1, 1, 2, 3, 4]);
+        let nonce = sealed[5..17].try_into().unwrap();
+        let mut body = sealed[17..].to_vec();
+        let clear = key(&secret).unwrap().open_in_place(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(b"\x01\x01\x02\x03\x04aad"),
+            &mut body,
+        );
+        assert_eq!(clear.unwrap(), b"clear");
+    }
+}

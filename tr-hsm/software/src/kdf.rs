@@ -1,7 +1,8 @@
 //! From a passphrase to the key of the file: argon2id version 1.3 (RFC 9106).
 
-use argon2::{Algorithm, Argon2, Version};
+use argon2::{Algorithm, Argon2, Block, Version};
 use tr_hsm::{SECRET_LEN, Secret};
+use zeroize::Zeroizing;
 
 use crate::StoreError;
 
@@ -79,13 +80,17 @@ impl Params {
         };
         let params =
             argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(SECRET_LEN)).map_err(|_| REFUSED)?;
+        // Our own memory, for argon2's would be given back unerased: its last blocks lead to the key.
+        let mut memory = Zeroizing::new(Vec::new());
+        let blocks = params.block_count();
+        memory
+            .try_reserve_exact(blocks)
+            .map_err(|_| StoreError::KdfMemory { kib: self.memory_kib })?;
+        memory.resize(blocks, Block::new());
         let mut key = Box::new(Secret::default());
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(passphrase, salt, &mut **key)
-            .map_err(|error| match error {
-                argon2::Error::OutOfMemory => StoreError::KdfMemory { kib: self.memory_kib },
-                _ => REFUSED,
-            })?;
+            .hash_password_into_with_memory(passphrase, salt, key.as_mut_slice(), memory.as_mut_slice())
+            .map_err(|_| REFUSED)?;
         Ok(key)
     }
 }

@@ -41,7 +41,7 @@ impl Store {
     /// Makes a new, empty key file, readable by its owner only, and opens it.
     ///
     /// Deriving the key takes the time and memory that `params` ask for
-    /// ([`Params::SERVER`]: some 0.1 s and 64 MiB).
+    /// ([`Params::SERVER`]: some tenths of a second and 64 MiB).
     ///
     /// # Errors
     /// [`StoreError::FileExists`]; [`InUse`](StoreError::InUse);

@@ -9,6 +9,10 @@ use std::{
     process::Command,
 };
 
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    digest::{SHA256, digest},
+};
 use tr_hsm::{
     Algorithm, Attributes, Device, Error, ErrorKind, Label, Module, Secret, Usage, Vault, Version, sealed::WRAPPED_LEN,
 };
@@ -102,6 +106,44 @@ fn opens_again_with_every_key() {
     store.unwrap_data_key(wrap, b"aad", &wrapped, &mut again).unwrap();
     assert_eq!(*again, *clear);
     assert_eq!(store.info(wrap.newest()).unwrap().version.get(), 2);
+}
+
+/// Reads the file by `docs/hsm.md` alone.
+#[test]
+fn is_as_documented() {
+    let home = Home::new();
+    let params = Params::new(64, 2, 3).unwrap();
+    let store = Store::create(home.path(), PASSPHRASE, params).unwrap();
+    let secret = [0x11; 32];
+    let attributes = Attributes::new(Usage::Agree, Algorithm::P256);
+    store.import_p256(KEY, attributes, &Secret::new(secret)).unwrap();
+    let file = fs::read(home.path()).unwrap();
+
+    let header = &file[..62];
+    assert_eq!(header[..10], *b"TRHSM\r\n\x1a\x01\x01");
+    assert_eq!(header[10..22], [0, 0, 0, 64, 0, 0, 0, 2, 0, 0, 0, 3]);
+    let (salt, nonce) = (&header[22..38], header[38..50].try_into().unwrap());
+    assert_eq!(
+        header[50..54],
+        (u32::try_from(file.len()).unwrap() - 62 - 16).to_be_bytes()
+    );
+    assert_eq!(header[54..], digest(&SHA256, &header[..54]).as_ref()[..8]);
+
+    let mut key = [0; 32];
+    let costs = argon2::Params::new(64, 2, 3, Some(32)).unwrap();
+    argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, costs)
+        .hash_password_into(PASSPHRASE, salt, &mut key)
+        .unwrap();
+    let mut body = file[62..].to_vec();
+    let body = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap())
+        .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(header), &mut body)
+        .unwrap();
+    let expected = [
+        b"\0\x01\x08identity\0\0\0\x02\0\x01".as_slice(),
+        b"\0\0\0\x01\x02\x01\0\x02",
+        &secret,
+    ];
+    assert_eq!(body, expected.concat());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The grammar as nom parsers over a borrowed, possibly incomplete input.
 
 use nom::branch::alt;
-use nom::bytes::streaming::{take_while, take_while_m_n};
+use nom::bytes::streaming::{take, take_while, take_while_m_n};
 use nom::combinator::{opt, value};
 use nom::error::{ErrorKind as NomKind, ParseError};
 use nom::{IResult, Needed, Parser};
@@ -227,19 +227,13 @@ fn signed(input: &[u8], count: usize) -> Parsed<'_, usize> {
             key: key.map(Key::new),
         })
     };
-    let is_signature_octet = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
-    let length = signature::SIGNATURE_VALUE;
-    let (after, octets) = match take_while_m_n::<_, _, Fault<'_>>(length, length, is_signature_octet).parse(rest) {
-        Ok(taken) => taken,
-        Err(nom::Err::Incomplete(needed)) => return Err(nom::Err::Incomplete(needed)),
-        Err(_) => {
-            let at = rest.iter().position(|&octet| !is_signature_octet(octet)).unwrap_or(0);
-            return Err(named(ErrorKind::BadSignature, rest.get(at..).unwrap_or_default()));
-        }
-    };
-    let value = core::str::from_utf8(octets).unwrap_or_default();
+    let from = |at| rest.get(at..).unwrap_or_default();
+    if let Some(at) = signature::first_misplaced(rest) {
+        return Err(named(ErrorKind::BadSignature, from(at)));
+    }
+    let (after, value) = take(signature::SIGNATURE_VALUE).parse(rest)?;
     if let Err((kind, at)) = signature::read(value) {
-        return Err(named(kind, rest.get(at..).unwrap_or_default()));
+        return Err(named(kind, from(at)));
     }
     match literal(b"\n", ErrorKind::BadSignature).parse(after) {
         Ok((rest, ())) => Ok((rest, count.saturating_add(1))),

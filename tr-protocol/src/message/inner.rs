@@ -164,6 +164,17 @@ fn authorise_answer(m: &AuthoriseAnswer<'_>) -> Result<(), &'static str> {
 
 /// The rules that a decline or a partial approval names. The list is open.
 pub mod rule {
+    use crate::lifecycle::Refusal;
+
+    /// The rule of a claimed authorise that [`Next::Decline`](crate::lifecycle::Next::Decline) declines unjudged.
+    #[must_use]
+    pub const fn unjudged(refusal: Refusal) -> &'static str {
+        match refusal {
+            Refusal::Revoked => CERTIFICATE_REVOKED,
+            _ => CERTIFICATE_EXPIRED,
+        }
+    }
+
     /// More than one authorise may be.
     pub const AMOUNT_LIMIT: &str = "amount-limit";
     /// The account does not hold enough.

@@ -21,7 +21,7 @@ message! {
     "csr" csr: required Binary<'a>, "PKCS#10 request (RFC 2986), DER.";
     "id" id: required TransactionId, "The request's id; any, since nothing is claimed.";
     "mac" mac: required Digest, "HMAC-SHA-256 of the octets of `csr` under the voucher's secret.";
-    "voucher" voucher: required Token<'a>, "The voucher's reference, which is no secret.";
+    "voucher" voucher: required Text<'a>, "The voucher's reference, which is no secret.";
 }
 
 message! {

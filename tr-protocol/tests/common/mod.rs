@@ -20,7 +20,7 @@ pub(crate) fn oracle(input: &[u8]) -> Verdict {
     let Some(end) = input.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2) else {
         return Verdict::Incomplete; // or refused: the caller compares only what is complete
     };
-    let Ok(text) = std::str::from_utf8(&input[..end]) else {
+    let Ok(text) = core::str::from_utf8(&input[..end]) else {
         return Verdict::Refused;
     };
     let mut lines = text[..end - 2].split('\n');

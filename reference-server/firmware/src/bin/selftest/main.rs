@@ -4,11 +4,15 @@
 #![no_std]
 #![no_main]
 
+mod host;
+
 use core::fmt;
 use core::hint::black_box;
 
 use cortex_m_semihosting::{debug, hprintln};
+use host::Host;
 use tr_auth_rustcrypto::RustCrypto;
+use tr_firmware::device::TestDevice;
 use tr_firmware::work::{self, Outcome, auth};
 use tr_firmware::{Key, data, stack};
 use tr_track::Direction;
@@ -24,6 +28,7 @@ fn main() -> ! {
     messages(&mut report);
     certificates(&mut report);
     handshake(&mut report);
+    sale(&mut report);
     report.end()
 }
 
@@ -88,6 +93,26 @@ fn handshake(report: &mut Report) {
     report.step("tr-auth: a message is sealed and opened, once", || {
         auth::talk(&RustCrypto, &mut device, &mut host)?;
         auth::talk(&RustCrypto, &mut host, &mut device)
+    });
+}
+
+#[inline(never)]
+fn sale(report: &mut Report) {
+    let device = TestDevice::new(&data::POS_KEY).unwrap_or_else(|| fail(format_args!("no key")));
+    let mut host = Host::new(key(&data::BACKEND_KEY));
+    let mut saved = [0; tr_terminal::memory::MAX_SEALED];
+    let mut terminal = report.step("tr-terminal: the POS starts with its certificate", || {
+        work::terminal::new(&device, RustCrypto)
+    });
+    hprintln!(
+        "           {} octets of state, buffers included",
+        size_of_val(&terminal)
+    );
+    report.step("tr-terminal: connects, signs on, sells, shows the answer", || {
+        work::terminal::sale(&mut terminal, &device, &mut host, &mut saved)
+    });
+    report.step("tr-terminal: what it saved opens again; altered it does not", || {
+        work::terminal::reopen(&device, &mut saved)
     });
 }
 
