@@ -1,6 +1,6 @@
 //! Devices that misbehave, one way each; a well-behaved one beside them notices nothing.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

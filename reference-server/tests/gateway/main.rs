@@ -1,14 +1,14 @@
 //! The gateway, the link and TLS over real sockets: what passes, what is refused, and that nobody's misbehaviour is
 //! anyone else's trouble.
 
-#![allow(unreachable_pub, missing_docs, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test panics, and is to")]
 
 mod hostile;
 mod refusals;
 mod world;
 
+use core::time::Duration;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tr_net::gateway::{Direction, Tap, WireLog};
@@ -277,4 +277,6 @@ async fn logs_name_the_devices_and_no_payload() {
     pos.echo(1).await;
     drop(pos);
     logged(&[&peer, "a device has left"]).await;
+    // Of all tests of this process so far.
+    assert!(!world::all_logged().contains(world::PAYLOAD));
 }

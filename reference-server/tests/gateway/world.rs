@@ -1,11 +1,11 @@
 //! A class CA, key stores, a gateway, a backend that echoes, and devices: all real, on loopback.
 
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
@@ -350,9 +350,12 @@ impl Client {
     }
 }
 
+/// What [`sealed`] frames carry.
+pub(crate) const PAYLOAD: &str = "c2VhbGVkIHRvIHRoZSBiYWNrZW5k";
+
 /// A sealed frame as a device sends it. Nothing here can open it, nor can a gateway.
 pub(crate) fn sealed(index: u32) -> String {
-    format!("TR1 D sealed\nindex={index}\npayload=c2VhbGVkIHRvIHRoZSBiYWNrZW5k\n\n")
+    format!("TR1 D sealed\nindex={index}\npayload={PAYLOAD}\n\n")
 }
 
 pub(crate) fn loopback() -> SocketAddr {
@@ -390,11 +393,16 @@ fn log() -> &'static Log {
     })
 }
 
+/// Everything that this process has logged.
+pub(crate) fn all_logged() -> String {
+    String::from_utf8_lossy(&log().0.lock().unwrap()).into_owned()
+}
+
 /// Waits for a log line with all of `words` and returns it.
 pub(crate) async fn logged(words: &[&str]) -> String {
     eventually(|| {
-        let text = String::from_utf8_lossy(&log().0.lock().unwrap()).into_owned();
-        text.lines()
+        all_logged()
+            .lines()
             .find(|line| words.iter().all(|word| line.contains(word)))
             .map(str::to_owned)
     })
