@@ -173,8 +173,9 @@ impl<'a> Certificate<'a> {
 
     /// The first URI of the subjectAltName extension.
     #[must_use]
-    pub const fn uri(&self) -> Option<&'a str> {
-        self.extensions.uri
+    pub fn uri(&self) -> Option<&'a str> {
+        // It was ASCII when it was read.
+        core::str::from_utf8(self.extensions.uri?).ok()
     }
 
     /// The host names and addresses of the subjectAltName extension.

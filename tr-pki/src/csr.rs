@@ -8,7 +8,7 @@ use crate::error::{Field, ParseError, ParseErrorKind};
 use crate::provider::{BadSignature, Signer, Verifier};
 use crate::reader::{self, ECDSA_WITH_SHA256, P256_KEY_HEAD, Reader};
 
-/// Octets of buffer that [`write`] needs at most.
+/// Octets of buffer that [`write()`] needs at most.
 pub const MAX_WRITTEN_LEN: usize = 190;
 
 /// Longest request that is read, in octets.
@@ -18,7 +18,7 @@ pub const MAX_CSR_LEN: usize = 4096;
 const INFO_HEAD: [u8; 7] = [0x30, 98, 0x02, 1, 0, 0x30, 0];
 /// The empty set of attributes, `[0]`.
 const NO_ATTRIBUTES: [u8; 2] = [0xa0, 0];
-/// Octets of what [`write`] signs.
+/// Octets of what [`write()`] signs.
 const INFO_LEN: usize = 100;
 
 /// Writes a request for the signer's key into `out` and gives the octets written.

@@ -19,7 +19,8 @@ pub(crate) struct Extensions<'a> {
     pub(crate) key_usage: Option<u16>,
     pub(crate) ca: bool,
     pub(crate) path_len: Option<u8>,
-    pub(crate) uri: Option<&'a str>,
+    /// ASCII.
+    pub(crate) uri: Option<&'a [u8]>,
     /// Content of GeneralNames.
     names: &'a [u8],
     pub(crate) names_count: u8,
@@ -34,17 +35,21 @@ pub(crate) struct Extensions<'a> {
     pub(crate) unknown_critical: Option<&'a [u8]>,
 }
 
-/// The extensions that are known, each a bit.
-const KNOWN: [(u8, Field); 7] = [
-    (oid::CE_AUTHORITY_KEY_IDENTIFIER, Field::AuthorityKeyIdentifier),
-    (oid::CE_SUBJECT_KEY_IDENTIFIER, Field::SubjectKeyIdentifier),
-    (oid::CE_KEY_USAGE, Field::KeyUsage),
-    (oid::CE_SUBJECT_ALT_NAME, Field::SubjectAltName),
-    (oid::CE_EXTENDED_KEY_USAGE, Field::ExtendedKeyUsage),
-    (oid::CE_CERTIFICATE_POLICIES, Field::CertificatePolicies),
-    (oid::CE_BASIC_CONSTRAINTS, Field::BasicConstraints),
-];
+/// The standard extension with this last arc, if it is known here.
+const fn known(last: u8) -> Option<Field> {
+    Some(match last {
+        oid::CE_AUTHORITY_KEY_IDENTIFIER => Field::AuthorityKeyIdentifier,
+        oid::CE_SUBJECT_KEY_IDENTIFIER => Field::SubjectKeyIdentifier,
+        oid::CE_KEY_USAGE => Field::KeyUsage,
+        oid::CE_SUBJECT_ALT_NAME => Field::SubjectAltName,
+        oid::CE_EXTENDED_KEY_USAGE => Field::ExtendedKeyUsage,
+        oid::CE_CERTIFICATE_POLICIES => Field::CertificatePolicies,
+        oid::CE_BASIC_CONSTRAINTS => Field::BasicConstraints,
+        _ => return None,
+    })
+}
 
+/// One bit for each extension that is known.
 const fn bit(field: Field) -> u8 {
     match field {
         Field::AuthorityKeyIdentifier => 0x01,
@@ -71,6 +76,7 @@ impl<'a> Extensions<'a> {
         explicit.end(FIELD)?;
         let all = list;
         let mut count = 0_usize;
+        let mut unknown = false;
         loop {
             count = count.wrapping_add(1);
             if count > MAX_EXTENSIONS {
@@ -80,11 +86,11 @@ impl<'a> Extensions<'a> {
             let here = list;
             let Extension { id, critical, value } = Extension::read(&mut list)?;
             let known = match *id {
-                [0x55, 0x1d, last] => KNOWN.iter().find(|known| known.0 == last),
+                [0x55, 0x1d, last] => known(last),
                 _ => None,
             };
             match known {
-                Some(&(_, field)) => {
+                Some(field) => {
                     if out.is_present(field) {
                         return Err(here.error(field, ParseErrorKind::Duplicate));
                     }
@@ -95,9 +101,10 @@ impl<'a> Extensions<'a> {
                     out.read_value(field, value)?;
                 }
                 None => {
-                    if occurs_before(all, id, count)? {
+                    if unknown && occurs_before(all, id, count)? {
                         return Err(here.error(FIELD, ParseErrorKind::Duplicate));
                     }
+                    unknown = true;
                     if critical && out.unknown_critical.is_none() {
                         out.unknown_critical = Some(id);
                     }
@@ -204,7 +211,7 @@ impl<'a> Extensions<'a> {
                 return Err(here.error(FIELD, ParseErrorKind::Value));
             }
             match tag {
-                URI if self.uri.is_none() => self.uri = core::str::from_utf8(octets).ok(),
+                URI if self.uri.is_none() => self.uri = Some(octets),
                 DNS_NAME | IP_ADDRESS => self.hosts_count = self.hosts_count.wrapping_add(1),
                 _ => {}
             }
@@ -234,7 +241,8 @@ impl<'a> Extension<'a> {
     }
 }
 
-/// Whether one of the first `count` - 1 extensions has this identifier. Only asked for unknown ones.
+/// Whether one of the first `count` - 1 extensions has this identifier. Only asked for the second unknown
+/// one and those after it.
 #[cold]
 fn occurs_before(mut all: Reader<'_>, id: &[u8], count: usize) -> Result<bool, ParseError> {
     for _ in 1..count {
@@ -304,8 +312,7 @@ fn read_oids(all: Reader<'_>, field: Field, wrapped: bool) -> Result<(), ParseEr
             return Err(here.error(field, ParseErrorKind::TooMany { allowed }));
         }
         let id = read_oid(&mut list, field, wrapped)?;
-        let mut earlier = Oids { list: all, wrapped }.take(count);
-        if earlier.any(|other| other == id) {
+        if count > 0 && (Oids { list: all, wrapped }).take(count).any(|other| other == id) {
             return Err(here.error(field, ParseErrorKind::Duplicate));
         }
         count = count.wrapping_add(1);
@@ -355,7 +362,15 @@ impl<'a> Iterator for Oids<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        read_oid(&mut self.list, Field::Extensions, self.wrapped).ok()
+        // All has been read once, so the identifier comes first and is good.
+        let mut list = self.list;
+        let mut content = match self.wrapped {
+            true => list.element(reader::SEQUENCE, Field::Extensions).ok()?,
+            false => list,
+        };
+        let id = content.element(reader::OBJECT_IDENTIFIER, Field::Extensions).ok()?;
+        self.list = if self.wrapped { list } else { content };
+        Some(id.rest())
     }
 }
 

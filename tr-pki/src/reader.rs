@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 use crate::error::{Field, ParseError, ParseErrorKind};
+use crate::oid;
 
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
@@ -157,17 +158,18 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn oid(&mut self, field: Field) -> Result<&'a [u8], ParseError> {
         let content = self.element(OBJECT_IDENTIFIER, field)?;
-        // A subidentifier ends at an octet without the top bit, and starts with no 0x80.
-        let mut start = true;
-        let mut padded = false;
-        for octet in content.rest {
-            padded |= start && *octet == 0x80;
-            start = *octet < 0x80;
+        // Small numbers are octets below 0x80 each; of those below our arc only the end is left.
+        let good = match content.rest.is_ascii() {
+            true => !content.is_empty(),
+            false => match content.rest.strip_prefix(&oid::ARC) {
+                Some([last]) => *last < 0x80,
+                _ => is_oid(content.rest),
+            },
+        };
+        match good {
+            true => Ok(content.rest),
+            false => Err(content.error(field, ParseErrorKind::Value)),
         }
-        if padded || !start || content.rest.is_empty() {
-            return Err(content.error(field, ParseErrorKind::Value));
-        }
-        Ok(content.rest)
     }
 
     /// Takes an INTEGER and gives its content octets in their shortest form (X.690 §8.3.2).
@@ -179,6 +181,19 @@ impl<'a> Reader<'a> {
             _ => Ok(content.rest),
         }
     }
+}
+
+/// Whether these are content octets of an object identifier: a subidentifier ends at an octet without
+/// the top bit, and starts with no 0x80.
+fn is_oid(content: &[u8]) -> bool {
+    let mut start = true;
+    for octet in content {
+        if start && *octet == 0x80 {
+            return false;
+        }
+        start = *octet < 0x80;
+    }
+    start && !content.is_empty()
 }
 
 /// Takes an ECDSA-Sig-Value inside a BIT STRING (RFC 5480 appendix A); gives `r‖s`.
@@ -251,7 +266,7 @@ pub(crate) fn name<'a>(reader: &mut Reader<'a>, field: Field) -> Result<&'a [u8]
             let (tag, value) = attribute.any(field)?;
             let text = value.rest();
             let good = match tag {
-                UTF8_STRING => core::str::from_utf8(text).is_ok(),
+                UTF8_STRING => text.is_ascii() || core::str::from_utf8(text).is_ok(),
                 PRINTABLE_STRING => text.iter().all(|&octet| is_printable(octet)),
                 IA5_STRING => text.is_ascii(),
                 _ => false,

@@ -59,15 +59,15 @@ pub(crate) fn from_generalized_time(text: &[u8]) -> Option<i64> {
     from_parts(year, rest)
 }
 
+/// `MMDDHHMMSSZ` of a year from 1950 to 9999, so that nothing here can overflow.
 fn from_parts(year: i64, rest: &[u8]) -> Option<i64> {
     let &[m1, m2, d1, d2, h1, h2, n1, n2, s1, s2, b'Z'] = rest else {
         return None;
     };
     let (month, day) = (two_digits(m1, m2)?, two_digits(d1, d2)?);
     let (hour, minute, second) = (two_digits(h1, h2)?, two_digits(n1, n2)?, two_digits(s1, s2)?);
-    let leap = year.checked_rem(4)? == 0 && (year.checked_rem(100)? != 0 || year.checked_rem(400)? == 0);
     let days = match month {
-        2 if leap => 29,
+        2 if is_leap(year) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -76,39 +76,39 @@ fn from_parts(year: i64, rest: &[u8]) -> Option<i64> {
     if day < 1 || day > days || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    days_from_civil(year, month, day)?
-        .checked_mul(24)?
-        .checked_add(hour)?
-        .checked_mul(60)?
-        .checked_add(minute)?
-        .checked_mul(60)?
-        .checked_add(second)
+    let hours = days_from_civil(year, month, day).wrapping_mul(24).wrapping_add(hour);
+    let minutes = hours.wrapping_mul(60).wrapping_add(minute);
+    Some(minutes.wrapping_mul(60).wrapping_add(second))
+}
+
+fn is_leap(year: i64) -> bool {
+    year.wrapping_rem(4) == 0 && (year.wrapping_rem(100) != 0 || year.wrapping_rem(400) == 0)
 }
 
 /// Days from 1970-01-01, proleptic Gregorian; years start in March, so leap days end them.
-fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
-    let (year, month) = if month > 2 {
-        (year, month.checked_sub(3)?)
-    } else {
-        (year.checked_sub(1)?, month.checked_add(9)?)
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = match month {
+        3.. => (year, month.wrapping_sub(3)),
+        _ => (year.wrapping_sub(1), month.wrapping_add(9)),
     };
     let leaps = year
-        .checked_div(4)?
-        .checked_sub(year.checked_div(100)?)?
-        .checked_add(year.checked_div(400)?)?;
-    year.checked_mul(365)?
-        .checked_add(leaps)?
-        .checked_add(month.checked_mul(153)?.checked_add(2)?.checked_div(5)?)?
-        .checked_add(day)?
-        .checked_sub(719_469)
+        .wrapping_div(4)
+        .wrapping_sub(year.wrapping_div(100))
+        .wrapping_add(year.wrapping_div(400));
+    year.wrapping_mul(365)
+        .wrapping_add(leaps)
+        .wrapping_add(month.wrapping_mul(153).wrapping_add(2).wrapping_div(5))
+        .wrapping_add(day)
+        .wrapping_sub(719_469)
 }
 
+#[inline]
 fn two_digits(high: u8, low: u8) -> Option<i64> {
     let (high, low) = (high.wrapping_sub(b'0'), low.wrapping_sub(b'0'));
     if high > 9 || low > 9 {
         return None;
     }
-    i64::from(high).checked_mul(10)?.checked_add(i64::from(low))
+    Some(i64::from(high.wrapping_mul(10).wrapping_add(low)))
 }
 
 #[cfg(test)]

@@ -77,10 +77,18 @@ impl Alphabet {
 
     /// A value with its own odd parity bit on top (used for characters and for the LRC).
     pub(crate) const fn with_parity(self, value: u8) -> u8 {
-        if value.count_ones().is_multiple_of(2) {
-            value | self.mask().wrapping_add(1)
-        } else {
+        if is_odd(value) {
             value
+        } else {
+            value | self.mask().wrapping_add(1)
+        }
+    }
+
+    /// For each code the character it is as data, 0 for even parity and for the sentinels.
+    pub(crate) const fn data_characters(self) -> &'static [u8; 128] {
+        match self {
+            Self::Alphanumeric => &ALPHANUMERIC_DATA,
+            Self::Numeric => &NUMERIC_DATA,
         }
     }
 
@@ -128,4 +136,30 @@ impl TrackNumber {
             Self::Three => 107,
         }
     }
+}
+
+static ALPHANUMERIC_DATA: [u8; 128] = data_characters(Alphabet::Alphanumeric);
+static NUMERIC_DATA: [u8; 128] = data_characters(Alphabet::Numeric);
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "worked out by the compiler, which would refuse to go out of bounds"
+)]
+const fn data_characters(set: Alphabet) -> [u8; 128] {
+    let mut table = [0; 128];
+    let mut value = 0;
+    while value <= set.mask() {
+        let character = set.character(value);
+        if character != set.start_sentinel() && character != set.end_sentinel() {
+            table[set.with_parity(value) as usize] = character;
+        }
+        value = value.wrapping_add(1);
+    }
+    table
+}
+
+/// Whether a code has an odd number of ones.
+pub(crate) const fn is_odd(code: u8) -> bool {
+    !code.count_ones().is_multiple_of(2)
 }

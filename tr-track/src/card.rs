@@ -148,9 +148,7 @@ impl Card {
     /// [`TrackErrorKind::Issuer`] for a number of another issuer or length; [`TrackErrorKind::TooLong`] for a key version above
     /// [`MAX_KEY_VERSION`].
     pub fn new(pan: Pan, expiry: Expiry, key_version: u16, check_value: CheckValue) -> Result<Self, TrackError> {
-        if pan.len() != PAN_DIGITS || !pan.has_issuer(IIN) {
-            return Err(TrackError::new(TrackErrorKind::Issuer, 0));
-        }
+        ours(&pan)?;
         if key_version > MAX_KEY_VERSION {
             let kind = TrackErrorKind::TooLong { found: 4, limit: 3 };
             return Err(TrackError::new(kind, 1));
@@ -255,9 +253,7 @@ impl Card {
         code: Option<ServiceCode>,
         data: &str,
     ) -> Result<Self, TrackError> {
-        if !pan.has_issuer(IIN) {
-            return Err(TrackError::new(TrackErrorKind::Issuer, 0));
-        }
+        ours(pan)?;
         let expiry = expiry.ok_or(TrackError::new(TrackErrorKind::NoExpiry, 0))?;
         if code != Some(service_code()) {
             return Err(TrackError::new(TrackErrorKind::ServiceCode { found: code }, 0));
@@ -283,6 +279,14 @@ impl Card {
             && data.push(after.as_bytes());
         debug_assert!(fits, "1 + 3 + 9 + 3 digits");
         Discretionary::of_digits(data.as_bytes())
+    }
+}
+
+fn ours(pan: &Pan) -> Result<(), TrackError> {
+    if pan.len() == PAN_DIGITS && pan.has_issuer(IIN) {
+        Ok(())
+    } else {
+        Err(TrackError::new(TrackErrorKind::Issuer, 0))
     }
 }
 

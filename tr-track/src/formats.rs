@@ -290,6 +290,7 @@ impl fmt::Debug for FluxCsv<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::as_conversions, reason = "test values are chosen to fit")]
 mod tests {
     use super::*;
     use std::vec::Vec;

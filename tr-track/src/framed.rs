@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use crate::alphabet::is_odd;
 use crate::text::Ascii;
 use crate::{Alphabet, Bits, FrameError, FrameErrorKind, TrackError, TrackErrorKind};
 
@@ -125,27 +126,30 @@ impl Framed {
         if alphabet.decode(code) != Some(sentinel) {
             return Err(reader.refuse(FrameErrorKind::NoStartSentinel { found: code }));
         }
+        let table = alphabet.data_characters();
         let mut lrc = code;
         let mut data = Ascii::new();
         loop {
             let code = reader.code()?;
             lrc ^= code;
+            let data_character = table.get(usize::from(code)).copied().unwrap_or(0);
+            if data_character != 0 && data.push_byte(data_character) {
+                continue;
+            }
             let character = alphabet.character(code);
-            if code.count_ones().is_multiple_of(2) {
-                return Err(reader.refuse(FrameErrorKind::Parity { found: code }));
-            }
-            if character == alphabet.end_sentinel() {
-                if data.as_bytes().is_empty() {
-                    return Err(reader.refuse(FrameErrorKind::Empty));
-                }
+            let kind = if !is_odd(code) {
+                FrameErrorKind::Parity { found: code }
+            } else if character == sentinel {
+                FrameErrorKind::StartSentinelInside
+            } else if character != alphabet.end_sentinel() {
+                let limit = MAX_CHARACTERS;
+                FrameErrorKind::TooLong { limit }
+            } else if data.as_bytes().is_empty() {
+                FrameErrorKind::Empty
+            } else {
                 break;
-            }
-            if character == sentinel {
-                return Err(reader.refuse(FrameErrorKind::StartSentinelInside));
-            }
-            if !data.push_byte(character) {
-                return Err(reader.refuse(FrameErrorKind::TooLong { limit: MAX_CHARACTERS }));
-            }
+            };
+            return Err(reader.refuse(kind));
         }
         let found = reader.code()?;
         let expected = alphabet.with_parity(lrc & alphabet.mask());

@@ -1,5 +1,7 @@
 //! Real recordings, read by the same calls with no tuning for any of them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use tr_track::f2f::WORKSPACE;

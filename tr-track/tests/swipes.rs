@@ -1,5 +1,7 @@
 //! Swipes written by the crate and read back: any speed, change of speed, direction, polarity, rate and level.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use tr_track::f2f::{Motion, Polarity, Recorder, Samples, Stripe, StripeError, WORKSPACE};
 use tr_track::{

@@ -1,5 +1,7 @@
 //! Published text vectors, and properties of text and bits.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use tr_track::{
     Alphabet, Bits, Direction, Discretionary, Expiry, FrameErrorKind, Framed, Name, Pan, ServiceCode, Track, Track1,

@@ -793,7 +793,7 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
 }
 
 /// Octets of EDHOC message_3 with our certificate by value, and of the workspace that writing it takes.
-const MAX_MESSAGE_3: usize = 2 * MAX_CERTIFICATE + 320;
+const MAX_MESSAGE_3: usize = 3 * MAX_CERTIFICATE + 320;
 
 struct Signed {
     len: usize,

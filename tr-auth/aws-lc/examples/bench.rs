@@ -10,7 +10,7 @@
     reason = "a benchmark prints what its clock says, and stops when something fails"
 )]
 
-use std::hint::black_box;
+use core::hint::black_box;
 use std::time::Instant;
 
 use aws_lc_rs::rand::SystemRandom;

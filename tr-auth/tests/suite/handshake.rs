@@ -93,6 +93,13 @@ fn message_buffer_is_long_enough_and_not_much_longer() {
 }
 
 #[test]
+fn a_stranger_costs_little_memory() {
+    let state = size_of::<tr_auth::WaitMessage3>();
+    println!("octets of state before the initiator is authenticated: {state}");
+    assert!(state <= 128, "{state}");
+}
+
+#[test]
 fn a_chain_up_to_the_root_is_taken() {
     let world = World::new(1);
     let (pos, backend) = (world.pos(), world.backend());

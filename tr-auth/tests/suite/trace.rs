@@ -22,7 +22,8 @@ struct Spy(RefCell<Seen>);
 struct Seen {
     hashes: Vec<Vec<u8>>,
     secrets: Vec<Vec<u8>>,
-    aeads: Vec<(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)>,
+    /// Key, nonce, AAD and plaintext.
+    aeads: Vec<[Vec<u8>; 4]>,
     verified: Vec<Vec<u8>>,
 }
 
@@ -79,7 +80,7 @@ impl Crypto for Spy {
         aad: &[u8],
         in_out: &mut [u8],
     ) -> Result<[u8; TAG_LEN], CryptoError> {
-        let seen = (key.to_vec(), nonce.to_vec(), aad.to_vec(), in_out.to_vec());
+        let seen = [&key[..], nonce, aad, &*in_out].map(<[u8]>::to_vec);
         self.0.borrow_mut().aeads.push(seen);
         RustCrypto.seal(key, nonce, aad, in_out)
     }
@@ -198,7 +199,7 @@ fn suite_21_by_value() {
     }
     for (number, plaintext) in [("3", value("PLAINTEXT_3")), ("4", Vec::new())] {
         let [key, nonce, aad] = ["K_", "IV_", "A_"].map(|name| value(&format!("{name}{number}")));
-        assert!(seen.aeads.contains(&(key, nonce, aad, plaintext)), "message_{number}");
+        assert!(seen.aeads.contains(&[key, nonce, aad, plaintext]), "message_{number}");
     }
     for name in ["Sig_structure_2", "Sig_structure_3"] {
         let digest = RustCrypto.sha256(&[&value(name)]).to_vec();
@@ -231,7 +232,7 @@ fn suite_21_by_value() {
         assert_eq!(sealed.index, value["index"].as_u64().unwrap());
         assert_eq!(buffer[..sealed.len], hex(&value["sealed"]));
         let [key, nonce, aad] = ["key", "nonce", "aad"].map(|name| hex(&value[name]));
-        assert_eq!(spy.0.take().aeads, [(key, nonce, aad, plaintext.clone())]);
+        assert_eq!(spy.0.take().aeads, [[key, nonce, aad, plaintext.clone()]]);
         let opened = to
             .receiver
             .open(&spy, sealed.index, &routing, &mut buffer[..sealed.len])
