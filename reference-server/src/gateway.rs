@@ -1,7 +1,7 @@
 //! The gateway: the only way from a device to the backend.
 //!
 //! It terminates the devices' TLS (class certificates, both ways), filters, limits, and passes frames verbatim over the
-//! [`link`](crate::link). It reads the outer frame and nothing else: payloads are sealed between device and backend.
+//! [`link`]. It reads the outer frame and nothing else: payloads are sealed between device and backend.
 //!
 //! What a device can do to others is bounded before it can cost anything: addresses are filtered and counted before the
 //! handshake, frames are cut in a fixed buffer and checked as they arrive, kinds and verbs that a device has no business

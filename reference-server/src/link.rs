@@ -21,7 +21,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
 
 pub use dial::{Dialer, Outgoing, Port, Unavailable, Uplink};
 pub(crate) use frames::unclean_end;
@@ -131,6 +132,20 @@ pub enum ListenError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+/// Has the system ask a silent peer whether it still lives: a machine that vanished is noticed within some 25 seconds, idle
+/// or not, and answers are not held back to fill packets. Both are of no consequence where the system refuses them.
+pub(crate) fn keep_alive(tcp: &TcpStream) {
+    let probe = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let socket = SockRef::from(tcp);
+    let _ = socket.set_tcp_keepalive(&probe);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(25)));
+    let _ = tcp.set_nodelay(true);
 }
 
 /// Opens a listener for `what` ("gateway", "backend").

@@ -3,7 +3,7 @@
 //! - Private keys stay in their HSM: [`Identity`] signs handshakes through [`tr_hsm::Device`].
 //! - The class CA is the only anchor; system roots are never consulted. Two may be trusted while one replaces the other.
 //! - A certificate's class is its private extended key usage. It is judged in the handshake, after chain, validity, name and
-//!   key usage, so that no caller can forget it; [`Accepted::class`] and [`Connected::class`] tell it afterwards.
+//!   key usage, so that no caller can forget it; [`Accepted::class`] and [`peer_class`] tell it afterwards.
 //! - A refusal says why in the log of the side that refuses and nothing on the wire: every judgement on a certificate
 //!   becomes the one alert `certificate_unknown`.
 //! - Sessions are not resumed and no tickets are sent. A resumed session skips the certificate checks, so a certificate that
@@ -302,7 +302,7 @@ pub async fn accept(config: Arc<ServerConfig>, tcp: TcpStream, limit: Duration) 
 /// that `config` expects.
 ///
 /// In TLS 1.3 a client finishes before the server has judged its certificate: a refusal arrives with the first read,
-/// as an error that [`read_error`] puts into words.
+/// as an error that [`handshake_error`] puts into words.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use tr_protocol::value::{Digest, TransactionId};
 
 use super::tap::{Direction, Seen};
 use super::{Shared, TokenBucket};
-use crate::link::{FrameReader, Outgoing, Port, code_frame, error_frame, unclean_end};
+use crate::link::{FrameReader, Outgoing, Port, code_frame, error_frame, keep_alive, unclean_end};
 use crate::{clock, tls};
 
 /// Why a connection ended.
@@ -42,8 +42,7 @@ enum End {
 
 /// Serves one connection. Never fails: what goes wrong is logged, counted, and stays with this connection.
 pub(super) async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, mut stopped: watch::Receiver<()>) {
-    // Without it answers wait for more data; with an error the connection is gone anyway.
-    let _ = tcp.set_nodelay(true);
+    keep_alive(&tcp);
     let handshake = tls::accept(Arc::clone(&shared.tls), tcp, shared.limits.handshake);
     let accepted = tokio::select! {
         accepted = handshake => accepted,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::GatewayError;
 use crate::clock;
 
 /// Which way a frame goes.
@@ -83,9 +84,17 @@ impl WireLog {
     ///
     /// # Errors
     ///
-    /// The system's.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    /// [`GatewayError::WireLog`].
+    pub fn open(path: &Path) -> Result<Self, GatewayError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|source| GatewayError::WireLog {
+                path: path.to_owned(),
+                source,
+            })?;
         Ok(Self { file: Mutex::new(file) })
     }
 

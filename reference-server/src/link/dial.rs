@@ -346,6 +346,7 @@ async fn keep_connected(shared: Arc<Shared>, dialer: Dialer, limits: LinkLimits)
         );
         match attempt.await {
             Ok(stream) => {
+                super::keep_alive(stream.get_ref().0);
                 let since = clock::instant();
                 let ended = run_link(&shared, stream, &limits, dialer.address).await;
                 match ended {

@@ -120,7 +120,7 @@ async fn serve_gateway<H, F>(
     H: Fn(Device) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let _ = tcp.set_nodelay(true);
+    super::keep_alive(&tcp);
     let accepted = match tls::accept(tls, tcp, limits.handshake).await {
         Ok(accepted) => accepted,
         Err(error) => {

@@ -253,8 +253,12 @@ fn by_any<V, T>(
     Err(Refusal::new(reason).into())
 }
 
+/// Another CA of the same name shows as a bad signature.
 fn is_unknown_issuer(error: &Error) -> bool {
-    matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+    )
 }
 
 fn explain(error: &Error) -> String {
@@ -262,7 +266,7 @@ fn explain(error: &Error) -> String {
         return error.to_string();
     };
     match certificate {
-        CertificateError::UnknownIssuer => "it was not issued by a trusted class CA".to_owned(),
+        _ if is_unknown_issuer(error) => "it was not issued by a trusted class CA".to_owned(),
         CertificateError::ExpiredContext { time, not_after } => {
             format!("it expired at {}, now is {}", at(not_after), at(time))
         }
@@ -299,15 +303,8 @@ fn check_signature(
     cert: &CertificateDer<'_>,
     dss: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    rustls::crypto::verify_tls13_signature(message, cert, dss, &crypto.signature_verification_algorithms).map_err(
-        |error| {
-            Refusal::new(format!(
-                "its holder does not prove the private key: {}",
-                explain(&error)
-            ))
-            .into()
-        },
-    )
+    rustls::crypto::verify_tls13_signature(message, cert, dss, &crypto.signature_verification_algorithms)
+        .map_err(|error| Refusal::new(format!("its holder does not prove the private key ({error})")).into())
 }
 
 fn tls_12() -> Error {
