@@ -26,7 +26,7 @@ use crate::init::{self, Plan};
 use crate::pos::{Handover, Pos, Settled, Shell, Task, parse_fingerprint};
 use crate::{clock, commands, money, receipt, swipe, ui};
 
-const STEPS: usize = 14;
+const STEPS: usize = 15;
 const CURRENCY: &str = "USD";
 
 /// Runs the demo.

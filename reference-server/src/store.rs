@@ -495,9 +495,6 @@ pub enum StoreError {
     /// [`Store::decide`] before [`Store::claim`].
     #[error("the command has not been claimed")]
     NotClaimed,
-    /// An authorise without its card.
-    #[error("the command needs a card")]
-    NoCard,
     /// A sealed column does not open where it stands: altered, moved, or sealed under another key.
     #[error("the sealed column {column} does not open: the row was altered or moved")]
     Sealed {

@@ -317,6 +317,7 @@ pub struct Admit(Pending);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Pending {
+    SignOn,
     New(Write),
     Judge,
     Read,
@@ -330,14 +331,16 @@ impl Admit {
                 return match self.0 {
                     Pending::New(write) => Next::Write(write),
                     Pending::Judge => Next::Judge,
-                    Pending::Read => Next::Answer(Answer::Read),
+                    Pending::Read | Pending::SignOn => Next::Answer(Answer::Read),
                 };
             }
+            // Without it a terminal could not say what it repeats or renews.
+            Standing::Limited if matches!(self.0, Pending::SignOn) => return Next::Answer(Answer::Read),
             Standing::Limited => Refusal::LimitedSession,
             Standing::Revoked => Refusal::Revoked,
         };
         match self.0 {
-            Pending::New(_) | Pending::Read => Next::Answer(Answer::Refuse(refusal)),
+            Pending::New(_) | Pending::Read | Pending::SignOn => Next::Answer(Answer::Refuse(refusal)),
             Pending::Judge => Next::Decline(refusal),
         }
     }
@@ -346,7 +349,8 @@ impl Admit {
 /// Looks the command up and tells what comes next.
 pub fn step(stored: &Stored, command: &Command) -> Step {
     match command.action {
-        Action::Balance | Action::SignOn => Step::Admit(Admit(Pending::Read)),
+        Action::Balance => Step::Admit(Admit(Pending::Read)),
+        Action::SignOn => Step::Admit(Admit(Pending::SignOn)),
         Action::Status { original } => status(stored, command.id, original),
         Action::Authorise => match own_entry(stored, command, Kind::Authorise) {
             Own::Known(step) => step,

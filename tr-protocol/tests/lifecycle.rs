@@ -478,7 +478,6 @@ fn a_limited_session_repeats_queries_and_nothing_else() {
         authorise(1, 1),
         reversal(2, 1),
         command(3, 3, Action::Balance),
-        command(3, 3, Action::SignOn),
     ] {
         assert_eq!(run(&new), limited);
     }
@@ -518,6 +517,15 @@ fn a_claim_from_better_days_is_declined_unjudged() {
             }
         ));
     }
+}
+
+#[test]
+fn a_limited_session_may_sign_on_and_a_revoked_terminal_may_not() {
+    let Step::Admit(admit) = step(&Stored::EMPTY, &command(1, 1, Action::SignOn)) else {
+        panic!("sign-on has no stored answer");
+    };
+    assert_eq!(admit.standing(Standing::Limited), Next::Answer(Answer::Read));
+    assert_eq!(admit.standing(Standing::Revoked), Next::Answer(Answer::Refuse(Refusal::Revoked)));
 }
 
 #[test]

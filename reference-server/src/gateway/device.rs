@@ -15,6 +15,7 @@ use tr_protocol::message::{Class, ErrorAnswer, ErrorCode, Outer};
 use tr_protocol::value::{Digest, TransactionId};
 
 use super::tap::{Direction, Seen};
+use crate::crash::crash_point;
 use super::{Shared, TokenBucket};
 use crate::link::{FrameReader, Outgoing, Port, code_frame, error_frame, keep_alive, unclean_end};
 use crate::{clock, tls};
@@ -217,6 +218,9 @@ impl Connection<'_> {
     async fn write_answers<W: AsyncWrite + Unpin>(&self, mut write: W, mut answers: mpsc::Receiver<Outgoing>) -> End {
         let limit = self.shared.limits.write;
         while let Some(answer) = answers.recv().await {
+            if answer.from_backend {
+                crash_point("gateway-answering");
+            }
             let written = async {
                 write.write_all(&answer.frame).await?;
                 write.flush().await

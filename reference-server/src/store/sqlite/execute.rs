@@ -4,7 +4,7 @@ use rusqlite::params;
 use tr_protocol::lifecycle::{Claim, Entry as Life, MAX_WRITES, Stored, Write};
 use tr_protocol::value::TransactionId;
 
-use super::super::{Claimed, Executed, Found, Pan, Sign, StoreError, StoredTransaction, Submission};
+use super::super::{Claimed, Executed, Found, Sign, StoreError, StoredTransaction, Submission};
 use super::rows::{self, Known, NewDecision, Place, Terminal, id_column, id_value};
 use super::{Db, directory};
 use crate::crash::crash_point;
@@ -193,7 +193,8 @@ impl<'a> Work<'a> {
     fn place(&self, submission: &Submission) -> Result<Option<Place>, StoreError> {
         match (&submission.command.request, &submission.card) {
             (Request::Authorise(_), Some(card)) => rows::find_card(self.db, card.digits()),
-            (Request::Authorise(_), None) => Err(StoreError::NoCard),
+            // A track that cannot be read names no account; the verdict that came with it declines.
+            (Request::Authorise(_), None) => Ok(None),
             _ => Ok(self.original.and_then(|original| original.place)),
         }
     }
@@ -280,19 +281,17 @@ impl<'a> Work<'a> {
     }
 
     fn balance(&self, submission: &Submission) -> Result<engine::Balance, StoreError> {
-        let Some(card) = &submission.card else {
-            return Err(StoreError::NoCard);
+        let (db, now) = (self.db, submission.now);
+        let place = match &submission.card {
+            Some(card) => rows::find_card(db, card.digits())?,
+            None => None,
         };
-        balance(self.db, card, submission.now)
+        let card = match place {
+            Some(place) => rows::load_card(db, &place, db.policy.day(now)?)?,
+            None => None,
+        };
+        Ok(engine::balance(card.as_ref(), None, &db.policy, now)?)
     }
-}
-
-fn balance(db: &Db, card: &Pan, now: i64) -> Result<engine::Balance, StoreError> {
-    let card = match rows::find_card(db, card.digits())? {
-        Some(place) => rows::load_card(db, &place, db.policy.day(now)?)?,
-        None => None,
-    };
-    Ok(engine::balance(card.as_ref(), None, &db.policy, now)?)
 }
 
 /// Moves the low-water mark and forgets what is under it, one id after the other.
