@@ -486,6 +486,9 @@ pub enum StoreError {
     /// The thing is there already, and differs.
     #[error("this {0} exists already, with other contents")]
     Exists(&'static str),
+    /// No free number was found for a company, shop or account.
+    #[error("no free number was found: try again")]
+    NoNumber,
     /// A load names an account twice, or none.
     #[error("a load names each account once, and at least one")]
     BadLoad,

@@ -10,8 +10,12 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = Style::new().dimmed();
 
-/// Width of the left column of [`beside`], in characters.
+/// Width of a column of [`beside`] in characters, where the terminal is wide enough or there is none.
 const COLUMN: usize = 62;
+/// The least that it shrinks to.
+const LEAST_COLUMN: usize = 34;
+/// What stands around the two columns: the indent and the rule between.
+const AROUND: usize = 4 + 3;
 
 /// A line to standard output; colours are dropped when it is no terminal.
 pub fn line(text: impl Display) {
@@ -40,13 +44,20 @@ pub fn refused(what: impl Display) {
 
 /// Two texts side by side, cut into lines that fit: what was said, and what a bystander saw of it.
 pub fn beside(left_title: &str, left: &str, right_title: &str, right: &str) {
-    let (left, right) = (wrap(left, COLUMN), wrap(right, COLUMN));
-    anstream::println!("    {QUIET}{left_title:<COLUMN$} │ {right_title}{QUIET:#}");
+    let width = column();
+    let (left, right) = (wrap(left, width), wrap(right, width));
+    anstream::println!("    {QUIET}{left_title:<width$} │ {right_title}{QUIET:#}");
     for at in 0..left.len().max(right.len()) {
         let empty = String::new();
         let (l, r) = (left.get(at).unwrap_or(&empty), right.get(at).unwrap_or(&empty));
-        anstream::println!("    {l:<COLUMN$} {QUIET}│ {r}{QUIET:#}");
+        anstream::println!("    {l:<width$} {QUIET}│ {r}{QUIET:#}");
     }
+}
+
+/// Half of the terminal, within reason.
+fn column() -> usize {
+    let columns = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    (columns.saturating_sub(AROUND) / 2).clamp(LEAST_COLUMN, COLUMN)
 }
 
 /// Cuts a text at its line ends, and long lines at `width`, shortening what is longer than three such lines.

@@ -11,7 +11,7 @@ use super::super::{
 };
 use super::Db;
 use super::rows::{
-    self, BUCKETS, VERSION, bucket_of_index, bucket_of_number, currency_value, id_column, id_value, usable_column,
+    self, VERSION, bucket_of_index, bucket_of_number, currency_value, id_column, id_value, usable_column,
     usable_value,
 };
 use crate::engine::Usable;
@@ -22,20 +22,28 @@ pub(super) fn limit_column(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// A number for a new party or account: random, since sequences do not distribute; its bucket is its remainder.
-fn new_number() -> Result<i64, StoreError> {
+/// How often a number is drawn before the range counts as full: nine in ten taken, and it still fails once in 800.
+const MAX_DRAWS: usize = 64;
+
+/// A number for a new party or account: random, since sequences do not distribute; its bucket is its remainder. Nine
+/// digits can be read over a telephone; `taken` tells which ones are given.
+fn new_number(db: &Db, taken: &str) -> Result<i64, StoreError> {
+    const LEAST: i64 = 100_000_000;
+    const COUNT: i64 = 900_000_000;
     let mut bytes = [0; 8];
-    loop {
+    for _ in 0..MAX_DRAWS {
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::Crypto)?;
-        let number = i64::from_be_bytes(bytes) & i64::MAX;
-        if number >= BUCKETS {
+        let number = i64::from_be_bytes(bytes).rem_euclid(COUNT) + LEAST;
+        let found = db.row(taken, params![bucket_of_number(number), number], |row| row.get::<_, i64>(0))?;
+        if found.is_none() {
             return Ok(number);
         }
     }
+    Err(StoreError::NoNumber)
 }
 
 pub(super) fn register_party(db: &Db, account: fn(i64) -> Account, name: &str) -> Result<Party, StoreError> {
-    let number = new_number()?;
+    let number = new_number(db, "SELECT 1 FROM parties WHERE bucket = ?1 AND party = ?2")?;
     let account = account(number);
     let sealed = db
         .keys
@@ -105,7 +113,7 @@ pub(super) fn issue_card(db: &Db, issue: &IssueCard) -> Result<CardRecord, Store
     if party_name(db, Account::Company(issue.company))?.is_none() {
         return Err(StoreError::Unknown("company"));
     }
-    let account = new_number()?;
+    let account = new_number(db, "SELECT 1 FROM accounts WHERE bucket = ?1 AND account = ?2")?;
     let bucket = bucket_of_number(account);
     let index = db.keys.blind(Index::Card, issue.pan.digits()).0;
     db.execute(
