@@ -5,7 +5,10 @@ use core::hint::black_box;
 
 use tr_auth::{Crypto, CryptoError, Secret};
 use tr_auth_rustcrypto::RustCrypto;
+use tr_hsm::{Device, ErrorKind, KeyRef, Label, Module, Secret as Shared};
 use tr_pki::{BadSignature, Signer, Verifier};
+
+use crate::device::DeviceError;
 
 /// Stops at the first use of the curve.
 #[derive(Clone, Copy, Debug)]
@@ -78,5 +81,32 @@ impl Crypto for NoCurve {
         tag: &[u8; 16],
     ) -> Result<(), CryptoError> {
         RustCrypto.open(key, nonce, aad, in_out, tag)
+    }
+}
+
+impl Module for NoCurve {
+    type Error = DeviceError;
+}
+
+/// A device is the product's own part: none of it is counted.
+impl Device for NoCurve {
+    fn public_key(&self, _: KeyRef) -> Result<[u8; 65], DeviceError> {
+        trap(Err(DeviceError(ErrorKind::Unsupported)))
+    }
+
+    fn sign(&self, _: KeyRef, _: &[u8]) -> Result<[u8; 64], DeviceError> {
+        trap(Err(DeviceError(ErrorKind::Unsupported)))
+    }
+
+    fn agree(&self, _: KeyRef, _: &[u8; 65], _: &mut Shared) -> Result<(), DeviceError> {
+        trap(Err(DeviceError(ErrorKind::Unsupported)))
+    }
+
+    fn seal<'o>(&self, _: Label, _: &[u8], _: &[u8], _: &'o mut [u8]) -> Result<&'o [u8], DeviceError> {
+        trap(Err(DeviceError(ErrorKind::Unsupported)))
+    }
+
+    fn unseal<'o>(&self, _: Label, _: &[u8], _: &[u8], _: &'o mut [u8]) -> Result<&'o mut [u8], DeviceError> {
+        trap(Err(DeviceError(ErrorKind::Unsupported)))
     }
 }

@@ -14,7 +14,7 @@ use super::{Outcome, check, some};
 use crate::{Key, data};
 
 /// Octets of a buffer for any message with one certificate, workspace included.
-pub const BUFFER: usize = 2048;
+pub const BUFFER: usize = 1792;
 
 /// The device begins.
 ///

@@ -1,6 +1,6 @@
 //! The other end of the terminal's line: enough of a backend to answer one sale, with the checks that a backend makes.
 
-use tr_auth::{Channel, Crypto, WaitMessage3};
+use tr_auth::{Channel, WaitMessage3};
 use tr_auth_rustcrypto::RustCrypto;
 use tr_firmware::work::terminal::Peer;
 use tr_firmware::work::{Outcome, auth, check, some};
@@ -17,9 +17,9 @@ use tr_protocol::value::{ApprovalCode, Binary, Currency, Digest, Number, Text, T
 pub struct Host {
     key: Key,
     state: State,
-    received: [u8; auth::BUFFER],
+    received: [u8; 1024],
     prepared: [u8; auth::BUFFER],
-    reply: [u8; auth::BUFFER],
+    reply: [u8; 1280],
 }
 
 enum State {
@@ -33,9 +33,9 @@ impl Host {
         Self {
             key,
             state: State::Waiting,
-            received: [0; auth::BUFFER],
+            received: [0; 1024],
             prepared: [0; auth::BUFFER],
-            reply: [0; auth::BUFFER],
+            reply: [0; 1280],
         }
     }
 

@@ -15,6 +15,8 @@ use tr_auth_rustcrypto::RustCrypto;
 use tr_firmware::device::TestDevice;
 use tr_firmware::work::{self, Outcome, auth};
 use tr_firmware::{Key, data, stack};
+use tr_hsm::Label;
+use tr_terminal::Terminal;
 use tr_track::Direction;
 
 #[cortex_m_rt::entry]
@@ -32,6 +34,7 @@ fn main() -> ! {
     report.end()
 }
 
+#[inline(never)]
 fn swipes(report: &mut Report) {
     const CARD: [&str; 2] = [
         "%B9070001234567893^DOE/JANE^29121011234567?",
@@ -50,6 +53,7 @@ fn swipes(report: &mut Report) {
     );
 }
 
+#[inline(never)]
 fn messages(report: &mut Report) {
     let mut buffer = [0; work::protocol::BUFFER];
     let len = report.step("tr-protocol: writes a signed authorise", || {
@@ -60,6 +64,7 @@ fn messages(report: &mut Report) {
     });
 }
 
+#[inline(never)]
 fn certificates(report: &mut Report) {
     report.step(
         "tr-pki: a path to the root is valid; forged or expired it is not",
@@ -71,6 +76,7 @@ fn certificates(report: &mut Report) {
     });
 }
 
+#[inline(never)]
 fn handshake(report: &mut Report) {
     let (pos, backend) = (key(&data::POS_KEY), key(&data::BACKEND_KEY));
     let (mut one, mut other) = ([0; auth::BUFFER], [0; auth::BUFFER]);
@@ -99,21 +105,32 @@ fn handshake(report: &mut Report) {
 #[inline(never)]
 fn sale(report: &mut Report) {
     let device = TestDevice::new(&data::POS_KEY).unwrap_or_else(|| fail(format_args!("no key")));
+    let identity = Label::new("identity")
+        .unwrap_or_else(|error| fail(format_args!("{error}")))
+        .newest();
     let mut host = Host::new(key(&data::BACKEND_KEY));
     let mut saved = [0; tr_terminal::memory::MAX_SEALED];
-    let mut terminal = report.step("tr-terminal: the POS starts with its certificate", || {
-        work::terminal::new(&device, RustCrypto)
-    });
-    hprintln!(
-        "           {} octets of state, buffers included",
-        size_of_val(&terminal)
-    );
-    report.step("tr-terminal: connects, signs on, sells, shows the answer", || {
-        work::terminal::sale(&mut terminal, &device, &mut host, &mut saved)
+    // Made in its place: moving it would take its size once more.
+    let mut made = match work::terminal::enrolled() {
+        Ok(memory) => Terminal::new(&device, identity, RustCrypto, memory),
+        Err(failure) => fail(format_args!("{failure}")),
+    };
+    let terminal = match &mut made {
+        Ok(terminal) => terminal,
+        Err(error) => fail(format_args!("{error}")),
+    };
+    let len = report.step("tr-terminal: connects, signs on, sells, shows the answer", || {
+        work::terminal::sale(terminal, &device, &mut host, &mut saved)
     });
     report.step("tr-terminal: what it saved opens again; altered it does not", || {
-        work::terminal::reopen(&device, &mut saved)
+        work::terminal::reopen(&device, &mut saved[..len])
     });
+    let (state, stack) = (size_of_val(terminal), report.deepest);
+    report.step(
+        "tr-terminal: state with its buffers, and the deepest stack, fit 64 KB of RAM",
+        || work::check(state + stack <= 64 * 1024),
+    );
+    hprintln!("           ({} octets of state and {} of stack)", state, stack);
 }
 
 fn key(scalar: &[u8; 32]) -> Key {
