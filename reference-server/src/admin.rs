@@ -115,8 +115,8 @@ pub struct IssuedCard {
     pub track2: Zeroizing<String>,
 }
 
-impl std::fmt::Debug for IssuedCard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for IssuedCard {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("IssuedCard")
             .field("account", &self.account)
             .finish_non_exhaustive()
@@ -140,8 +140,8 @@ pub struct IssuedVoucher {
     pub expires: i64,
 }
 
-impl std::fmt::Debug for IssuedVoucher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for IssuedVoucher {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("IssuedVoucher")
             .field("terminal", &self.terminal)
             .finish_non_exhaustive()

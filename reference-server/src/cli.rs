@@ -1,6 +1,6 @@
 //! The command line: what can be asked of `tr-net`, and nothing of how it is done.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -126,14 +126,14 @@ async fn stopped(with_stdin: bool) {
     let terminated = async {
         match &mut term {
             Some(term) => term.recv().await,
-            None => std::future::pending().await,
+            None => core::future::pending().await,
         }
     };
     let closed = async {
         if with_stdin {
             let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
         } else {
-            std::future::pending::<()>().await;
+            core::future::pending::<()>().await;
         }
     };
     tokio::select! {

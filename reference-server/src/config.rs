@@ -9,9 +9,9 @@
 //! DIR/handout/         what an installer hands to a terminal: class certificate and key as PKCS#12
 //! ```
 
+use core::net::SocketAddr;
 use std::fs;
 use std::io::{IsTerminal, Read};
-use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 

@@ -3,11 +3,12 @@
 //! Backend and gateway are processes of their own, this program started again; the point of sale runs in here, on the
 //! code of `tr-net pos`. Each message is shown in clear beside what the gateway saw of it.
 
+use core::net::SocketAddr;
+use core::time::Duration;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};

@@ -1,7 +1,7 @@
 //! Makes a network: keys, certificates, settings, database. The one place where a key ceremony happens.
 
+use core::net::{IpAddr, SocketAddr};
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -192,8 +192,8 @@ fn handout(
     let code = new_code()?;
     let bundle = store
         .writer(&code)
-        .encryption_iterations(P12_ITERATIONS.into())
-        .mac_iterations(P12_ITERATIONS.into())
+        .encryption_iterations(P12_ITERATIONS)
+        .mac_iterations(P12_ITERATIONS)
         .write()?;
     write_private(&data.file("handout/pos-class.p12"), &bundle)?;
     let mut sealed = vec![0; code.len() + sealed::OVERHEAD];

@@ -8,11 +8,11 @@
 //! DIR/receipts/      one receipt a decided command
 //! ```
 
+use core::net::SocketAddr;
+use core::time::Duration;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustls::ClientConfig;
@@ -397,7 +397,7 @@ impl Shell<'_> {
 
     /// The frames that went over the wire since the last call.
     pub fn take_seen(&mut self) -> Seen {
-        std::mem::take(&mut self.seen)
+        core::mem::take(&mut self.seen)
     }
 
     /// The shop's name and the currency, once signed on.
@@ -419,7 +419,7 @@ impl Shell<'_> {
     pub async fn connect(&mut self) -> Result<Option<Settled>> {
         self.disconnect();
         self.stream = Some(self.pos.connect().await?);
-        self.terminal.connect(&*Zeroizing::new(init::random()?))?;
+        self.terminal.connect(&Zeroizing::new(init::random()?))?;
         loop {
             match self.drive().await? {
                 Stop::Online if self.is_pending() => {}

@@ -6,7 +6,7 @@
 //!
 //! Nothing in it is secret: the command holds only salted hashes of card data.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tr_auth_aws_lc::AwsLc;
@@ -56,7 +56,7 @@ pub fn verify(text: &str, root: &[u8; 32]) -> Result<Proof> {
     let frames = frames.with_context(|| format!("this is no receipt: it does not begin with `{TITLE}`"))?;
     let (command, rest) = Frame::parse(frames.as_bytes()).map_err(|error| anyhow!("the command: {error}"))?;
     let (answer, rest) = Frame::parse(rest).map_err(|error| anyhow!("the answer: {error}"))?;
-    let rest = std::str::from_utf8(rest).context("the certificates")?;
+    let rest = core::str::from_utf8(rest).context("the certificates")?;
     let [terminal, backend, issuing, root_der] = certificates(rest)?;
     ensure!(
         AwsLc.sha256(&[&root_der]) == *root,

@@ -1,7 +1,7 @@
 //! How the program speaks on a terminal: headings, notes, two columns. Colours appear only where a person looks, and
 //! never carry a meaning alone.
 
-use std::fmt::{Display, Write as _};
+use core::fmt::{Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 

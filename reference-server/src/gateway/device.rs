@@ -15,8 +15,8 @@ use tr_protocol::message::{Class, ErrorAnswer, ErrorCode, Outer};
 use tr_protocol::value::{Digest, TransactionId};
 
 use super::tap::{Direction, Seen};
-use crate::crash::crash_point;
 use super::{Shared, TokenBucket};
+use crate::crash::crash_point;
 use crate::link::{FrameReader, Outgoing, Port, code_frame, error_frame, keep_alive, unclean_end};
 use crate::{clock, tls};
 

@@ -11,8 +11,7 @@ use super::super::{
 };
 use super::Db;
 use super::rows::{
-    self, VERSION, bucket_of_index, bucket_of_number, currency_value, id_column, id_value, usable_column,
-    usable_value,
+    self, VERSION, bucket_of_index, bucket_of_number, currency_value, id_column, id_value, usable_column, usable_value,
 };
 use crate::engine::Usable;
 use crate::ledger::Account;
@@ -34,7 +33,9 @@ fn new_number(db: &Db, taken: &str) -> Result<i64, StoreError> {
     for _ in 0..MAX_DRAWS {
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::Crypto)?;
         let number = i64::from_be_bytes(bytes).rem_euclid(COUNT) + LEAST;
-        let found = db.row(taken, params![bucket_of_number(number), number], |row| row.get::<_, i64>(0))?;
+        let found = db.row(taken, params![bucket_of_number(number), number], |row| {
+            row.get::<_, i64>(0)
+        })?;
         if found.is_none() {
             return Ok(number);
         }
