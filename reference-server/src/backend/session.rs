@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use tr_auth::channel::{DEFAULT_LIMIT, OVERHEAD};
-use tr_auth::{Channel, ConnectionId, Expected, Identity as Credential, Responder, WaitMessage3, message_buffer};
+use tr_auth::{
+    Channel, ConnectionId, Expected, Identity as Credential, MAX_ERROR_MESSAGE, Responder, WaitMessage3, message_buffer,
+};
 use tr_auth_aws_lc::AwsLc;
 use tr_hsm::{Payment, Version};
 use tr_pki::{Certificate, Role, Time as Validity, Verifier};
@@ -118,7 +120,7 @@ impl Session {
                 },
                 Err(error) => {
                     self.state = State::Fresh;
-                    refuse(request.id, &frame, format!("handshake refused: {error:#}"))
+                    refuse_handshake(&frame, &request, &error)
                 }
             },
             Ok(Outer::Sealed(sealed)) => self.sealed(&sealed).await,
@@ -530,6 +532,29 @@ fn refuse(id: TransactionId, frame: &Frame<'_>, reason: String) -> Reply {
         true,
         reason,
     )
+}
+
+/// An EDHOC error message (RFC 9528 §6): ERR_CODE 2 or 3 where the RFC needs them, else code 1 with one fixed text. The
+/// reason is for the log.
+fn refuse_handshake(frame: &Frame<'_>, request: &Authenticate<'_>, error: &anyhow::Error) -> Reply {
+    let reason = format!("handshake refused: {error:#}");
+    // What is not EDHOC's own, such as a revocation, must look like the rest.
+    let edhoc = error.downcast_ref().unwrap_or(&tr_auth::Error::Usage);
+    let mut out = [0; MAX_ERROR_MESSAGE];
+    let message = edhoc
+        .write_message(&mut out)
+        .ok()
+        .flatten()
+        .and_then(|length| out.get(..length));
+    match message.map(|message| authenticate_answer(frame, request, Step::Error, message)) {
+        Some(Ok(frame)) => Reply {
+            frame,
+            end: true,
+            reason: Some(reason),
+        },
+        // The device gave up: an error is never answered with an error.
+        _ => refuse(request.id, frame, reason),
+    }
 }
 
 fn authenticate_answer(frame: &Frame<'_>, request: &Authenticate<'_>, step: Step, message: &[u8]) -> Result<Vec<u8>> {
