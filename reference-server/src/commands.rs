@@ -186,7 +186,7 @@ async fn serve_gateway(args: &cli::Gateway) -> Result<()> {
             tls: tls::client_config(&identity, &trust, Role::ClassBackend)?,
         },
         addresses: crate::gateway::IpRules::default(),
-        limits: Limits::default(),
+        limits: Limits::from(&config.limits),
         link: LinkLimits::default(),
         tap,
     })

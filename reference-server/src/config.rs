@@ -10,6 +10,7 @@
 //! ```
 
 use core::net::SocketAddr;
+use core::num::NonZeroU32;
 use std::fs;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::gateway::Limits;
 use crate::ledger::Policy;
 
 /// The settings file's format.
@@ -41,6 +43,9 @@ pub struct Config {
     /// Life times of device certificates.
     #[serde(default)]
     pub certificates: Certificates,
+    /// What one device may take of the gateway, and all of them together.
+    #[serde(default)]
+    pub limits: DeviceLimits,
 }
 
 /// Life times of certificates.
@@ -61,6 +66,62 @@ impl Default for Certificates {
             device_days: 90,
             grace_days: 30,
             voucher_hours: 72,
+        }
+    }
+}
+
+/// The gateway's limits towards devices that an operator may set; see [`gateway::Limits`](crate::gateway::Limits), which
+/// has the defaults. None of them can be 0.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceLimits {
+    /// Connections at once, handshakes included.
+    pub connections: NonZeroU32,
+    /// Connections at once from one address (IPv6: one /64).
+    pub connections_per_ip: NonZeroU32,
+    /// New connections a second from one address, on average.
+    pub connects_per_second: NonZeroU32,
+    /// New connections at once from one address before that average counts.
+    pub connect_burst: NonZeroU32,
+    /// Frames a second of one connection, on average.
+    pub frames_per_second: NonZeroU32,
+    /// Frames at once before that average counts.
+    pub frame_burst: NonZeroU32,
+    /// Octets a second of one connection, on average.
+    pub bytes_per_second: NonZeroU32,
+    /// Octets at once before that average counts.
+    pub byte_burst: NonZeroU32,
+}
+
+impl Default for DeviceLimits {
+    fn default() -> Self {
+        let limits = Limits::default();
+        let least_one = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
+        DeviceLimits {
+            connections: least_one(u32::try_from(limits.connections).unwrap_or(u32::MAX)),
+            connections_per_ip: least_one(limits.connections_per_ip),
+            connects_per_second: least_one(limits.connects_per_second),
+            connect_burst: least_one(limits.connect_burst),
+            frames_per_second: least_one(limits.frames_per_second),
+            frame_burst: least_one(limits.frame_burst),
+            bytes_per_second: least_one(limits.bytes_per_second),
+            byte_burst: least_one(limits.byte_burst),
+        }
+    }
+}
+
+impl From<&DeviceLimits> for Limits {
+    fn from(set: &DeviceLimits) -> Self {
+        Limits {
+            connections: usize::try_from(set.connections.get()).unwrap_or(usize::MAX),
+            connections_per_ip: set.connections_per_ip.get(),
+            connects_per_second: set.connects_per_second.get(),
+            connect_burst: set.connect_burst.get(),
+            frames_per_second: set.frames_per_second.get(),
+            frame_burst: set.frame_burst.get(),
+            bytes_per_second: set.bytes_per_second.get(),
+            byte_burst: set.byte_burst.get(),
+            ..Limits::default()
         }
     }
 }
@@ -244,6 +305,37 @@ mod tests {
         let text = "version = 1\nbackend = \"127.0.0.1:1\"\ngateway = \"127.0.0.1:2\"\ncolour = 3\n";
         let error = toml::from_str::<Config>(text).unwrap_err().to_string();
         assert!(error.contains("colour"), "{error}");
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct LimitsFile {
+        #[serde(default)]
+        limits: DeviceLimits,
+    }
+
+    fn limits(text: &str) -> Result<Limits, String> {
+        toml::from_str(text)
+            .map(|file: LimitsFile| Limits::from(&file.limits))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limits_left_out_are_the_gateway_s_own() {
+        let default = format!("{:?}", Limits::default());
+        assert_eq!(format!("{:?}", limits("").unwrap()), default);
+        assert_eq!(format!("{:?}", limits("[limits]\n").unwrap()), default);
+        let set = limits("[limits]\nframes_per_second = 7\nconnections = 9\n").unwrap();
+        assert_eq!((set.frames_per_second, set.connections), (7, 9));
+        assert_eq!(set.frame_burst, Limits::default().frame_burst);
+    }
+
+    #[test]
+    fn limits_of_nought_or_unknown_ones_are_refused() {
+        let nought = limits("[limits]\nframe_burst = 0\n").unwrap_err();
+        assert!(nought.contains("frame_burst = 0") && nought.contains("nonzero"), "{nought}");
+        let unknown = limits("[limits]\nframes = 1\n").unwrap_err();
+        assert!(unknown.contains("frames"), "{unknown}");
     }
 
     #[test]

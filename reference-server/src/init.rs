@@ -17,7 +17,7 @@ use tr_pki::ca::{self, Authority, Issue, Request, Subject};
 use tr_pki::{Certificate, HostName, Role, Verifier, pem};
 use zeroize::Zeroizing;
 
-use crate::config::{CONFIG_VERSION, Certificates, Config, DataDir, write_private};
+use crate::config::{CONFIG_VERSION, Certificates, Config, DataDir, DeviceLimits, write_private};
 use crate::hsm::{self, Hsm};
 use crate::ledger::Policy;
 
@@ -157,6 +157,7 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
         gateway: plan.gateway,
         policy: plan.policy.clone(),
         certificates: plan.certificates.clone(),
+        limits: DeviceLimits::default(),
     })?;
     Ok((data, made))
 }
