@@ -333,7 +333,10 @@ mod tests {
     #[test]
     fn limits_of_nought_or_unknown_ones_are_refused() {
         let nought = limits("[limits]\nframe_burst = 0\n").unwrap_err();
-        assert!(nought.contains("frame_burst = 0") && nought.contains("nonzero"), "{nought}");
+        assert!(
+            nought.contains("frame_burst = 0") && nought.contains("nonzero"),
+            "{nought}"
+        );
         let unknown = limits("[limits]\nframes = 1\n").unwrap_err();
         assert!(unknown.contains("frames"), "{unknown}");
     }
