@@ -62,6 +62,7 @@ impl fmt::Debug for Swiped<'_> {
 /// What the shell is to do next.
 #[derive(Debug)]
 #[must_use]
+#[allow(clippy::large_enum_variant, reason = "there is no heap to put the large one on")]
 pub enum Output<'a> {
     /// Nothing until something arrives.
     Idle,
@@ -224,6 +225,7 @@ enum Waiting {
     Dropped(Dropped),
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is no heap to put the large one on")]
 enum Link<C: Crypto> {
     Down,
     Message2(WaitMessage2<C>),
