@@ -474,11 +474,7 @@ fn a_limited_session_repeats_queries_and_nothing_else() {
     let mut db = Db::new();
     let limited = Answer::Refuse(Refusal::LimitedSession);
     let mut run = |command: &Command| db.run(command, Standing::Limited, Outcome::Approved);
-    for new in [
-        authorise(1, 1),
-        reversal(2, 1),
-        command(3, 3, Action::Balance),
-    ] {
+    for new in [authorise(1, 1), reversal(2, 1), command(3, 3, Action::Balance)] {
         assert_eq!(run(&new), limited);
     }
     assert_eq!(run(&status(4, 1)), Answer::Status(Status::NeverExecuted));
@@ -525,7 +521,10 @@ fn a_limited_session_may_sign_on_and_a_revoked_terminal_may_not() {
         panic!("sign-on has no stored answer");
     };
     assert_eq!(admit.standing(Standing::Limited), Next::Answer(Answer::Read));
-    assert_eq!(admit.standing(Standing::Revoked), Next::Answer(Answer::Refuse(Refusal::Revoked)));
+    assert_eq!(
+        admit.standing(Standing::Revoked),
+        Next::Answer(Answer::Refuse(Refusal::Revoked))
+    );
 }
 
 #[test]
