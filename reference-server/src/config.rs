@@ -16,7 +16,7 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -175,6 +175,20 @@ impl DataDir {
         Ok(DataDir { path: path.to_owned() })
     }
 
+    /// Removes everything in a directory that [`DataDir::create`] has just made, after a failure: what is half made serves
+    /// nobody, and would be in the way of the next attempt.
+    pub fn discard(self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // Best effort: the failure that led here is what is reported.
+            let _ = if path.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+        }
+    }
+
     /// The directory itself.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -194,7 +208,7 @@ impl DataDir {
     pub fn config(&self) -> Result<Config> {
         let path = self.file("tr-net.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let config: Config = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        let config: Config = parse_settings(&path, &text)?;
         ensure!(
             config.version == CONFIG_VERSION,
             "{} has version {}, this program reads version {CONFIG_VERSION}",
@@ -211,6 +225,19 @@ impl DataDir {
     pub fn write_config(&self, config: &Config) -> Result<()> {
         write_private(&self.file("tr-net.toml"), toml::to_string(config)?.as_bytes())
     }
+}
+
+/// Reads a settings file; what is wrong with it is told in one line.
+///
+/// # Errors
+/// What is wrong and where.
+pub fn parse_settings<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let what = error.message().trim().replace('\n', ", ");
+        anyhow!("{} is not valid, line {line}: {what}; correct it", path.display())
+    })
 }
 
 /// Makes a directory that only its owner may enter, or checks that an existing one is a directory.
@@ -278,7 +305,8 @@ pub fn passphrase(file: Option<&Path>, environment: Option<&str>, prompt: &str) 
         let mut text = Zeroizing::new(String::new());
         handle
             .take(MAX_PASSPHRASE.saturating_add(1))
-            .read_to_string(&mut text)?;
+            .read_to_string(&mut text)
+            .with_context(|| format!("cannot read the passphrase file {}", path.display()))?;
         ensure!(
             text.len() as u64 <= MAX_PASSPHRASE,
             "the passphrase file {} is longer than {MAX_PASSPHRASE} octets: is it the right file?",

@@ -32,7 +32,7 @@ use tr_terminal::memory::{MAX_SEALED, Memory};
 use tr_terminal::{Event, Output, Sale, Swiped, Terminal};
 use zeroize::Zeroizing;
 
-use crate::config::{create_private_dir, write_private};
+use crate::config::{create_private_dir, parse_settings, write_private};
 use crate::crash::crash_point;
 use crate::hsm::{self, Hsm};
 use crate::{clock, init, receipt, tls, ui};
@@ -177,8 +177,8 @@ impl Pos {
             dir.display(),
             dir.display()
         );
-        let settings: Settings =
-            toml::from_str(&fs::read_to_string(&path)?).with_context(|| format!("{} is not valid", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let settings: Settings = parse_settings(&path, &text)?;
         ensure!(
             settings.version == POS_VERSION,
             "{} has version {}, this program reads {POS_VERSION}",
