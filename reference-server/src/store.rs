@@ -477,6 +477,14 @@ pub enum StoreError {
         /// Why.
         source: Arc<std::io::Error>,
     },
+    /// The disk under the file does not do what it should.
+    #[error("the database {} cannot be read or written ({cause}): see whether its disk is full or failing, then try again", .path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the engine says.
+        cause: Arc<rusqlite::Error>,
+    },
     /// The terminal is not registered.
     #[error("the terminal is not registered")]
     UnknownTerminal,

@@ -228,6 +228,10 @@ pub(super) fn located(error: StoreError, path: &Path) -> StoreError {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull(path.to_owned()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(path, cause.to_string()),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => StoreError::Disk {
+            path: path.to_owned(),
+            cause: Arc::clone(cause),
+        },
         _ => error,
     }
 }
