@@ -335,7 +335,9 @@ impl Core {
 /// A name that a terminal can show and a message can carry.
 fn party_name(name: &str) -> Result<String> {
     let name = name.trim();
-    tr_protocol::value::Text::new(name).map_err(|kind| anyhow!("`{name}` cannot be a name: {}", kind.code()))?;
+    tr_protocol::value::Text::new(name).map_err(|_| {
+        anyhow!("{name:?} cannot be a name: write at least one character, and no line ends or control characters")
+    })?;
     Ok(name.to_owned())
 }
 

@@ -106,7 +106,11 @@ async fn new_network(args: &cli::Init) -> Result<()> {
     let secret = passphrase(&args.data.passphrase)?;
     let (data, made) = init::init(&args.data.data, &secret, &plan, &mut |step| ui::did("init", step))?;
     ui::did("init", "database");
-    Core::create(data.clone(), &secret).await?.close().await?;
+    let database = async { Core::create(data.clone(), &secret).await?.close().await };
+    if let Err(error) = database.await {
+        data.discard();
+        return Err(error);
+    }
     for (role, file) in &made.certificates {
         ui::did(role.name(), data.file(file).display());
     }
@@ -147,7 +151,9 @@ async fn serve_backend(args: &cli::Server) -> Result<()> {
     let data = DataDir::open(&args.data.data)?;
     let core = Arc::new(Core::open(data, &passphrase(&args.data.passphrase)?).await?);
     let address = core.config.backend;
-    let listener = crate::link::listen("backend", address).await?;
+    let listener = crate::link::listen("backend", address)
+        .await
+        .with_context(|| address_is_set_in(&core.data))?;
     let administration = tokio::spawn(admin::serve(Arc::clone(&core)));
     ui::line(format!("backend: listening on {address}; stop it with Ctrl-C"));
     let served = tokio::select! {
@@ -159,6 +165,10 @@ async fn serve_backend(args: &cli::Server) -> Result<()> {
     };
     core.close().await?;
     served
+}
+
+fn address_is_set_in(data: &DataDir) -> String {
+    format!("see {}", data.file("tr-net.toml").display())
 }
 
 async fn serve_gateway(args: &cli::Gateway) -> Result<()> {
@@ -190,7 +200,8 @@ async fn serve_gateway(args: &cli::Gateway) -> Result<()> {
         link: LinkLimits::default(),
         tap,
     })
-    .await?;
+    .await
+    .with_context(|| address_is_set_in(&data))?;
     ui::line(format!(
         "gateway: listening on {}; stop it with Ctrl-C",
         gateway.local_addr()
@@ -219,7 +230,10 @@ async fn issue_card(args: &cli::IssueCard) -> Result<()> {
         .as_deref()
         .map(|text| money::parse(text, currency.as_str()))
         .transpose()?;
-    let company = i64::try_from(args.company)?;
+    let company = number("company", args.company)?;
+    if let Some(path) = &args.wav {
+        swipe::writable(path)?;
+    }
     let told = ask(
         &args.data,
         Ask::Card {
@@ -242,10 +256,17 @@ async fn issue_card(args: &cli::IssueCard) -> Result<()> {
     Ok(())
 }
 
+/// A number as the ledger has it. A larger one is nobody's.
+fn number(what: &str, number: u64) -> Result<i64> {
+    i64::try_from(number)
+        .ok()
+        .with_context(|| format!("there is no such {what}"))
+}
+
 async fn load_card(args: &cli::LoadCard) -> Result<()> {
     let currency = DataDir::open(&args.data.data)?.config()?.policy.currency();
     let amount = money::parse(&args.amount, currency.as_str())?;
-    let (company, account) = (i64::try_from(args.company)?, i64::try_from(args.account)?);
+    let (company, account) = (number("company", args.company)?, number("account", args.account)?);
     let told = ask(
         &args.data,
         Ask::Load {
@@ -276,7 +297,7 @@ async fn voucher(args: &cli::EnrolVoucher) -> Result<()> {
     let told = ask(
         &args.data,
         Ask::Voucher {
-            shop: i64::try_from(args.shop)?,
+            shop: number("shop", args.shop)?,
         },
     )
     .await?;

@@ -55,9 +55,19 @@ pub struct Made {
 /// Makes a network in an empty directory. `progress` is told each step before it is done.
 ///
 /// # Errors
-/// When the directory is in use or a step fails; the message says which.
+/// When the directory is in use or a step fails; the message says which. The directory is left as it was.
 pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<(DataDir, Made)> {
     let data = DataDir::create(path)?;
+    match fill(&data, passphrase, plan, progress) {
+        Ok(made) => Ok((data, made)),
+        Err(error) => {
+            data.discard();
+            Err(error)
+        }
+    }
+}
+
+fn fill(data: &DataDir, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Made> {
     let mut made = Made {
         root: [0; 32],
         certificates: Vec::new(),
@@ -68,7 +78,7 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
     let root_signer = hsm::signer(&root_hsm, hsm::ROOT_CA);
     let root = ca::self_signed(Role::Root, "tr root", &issue(1, plan.now)?, &root_signer, &AwsLc)?;
     made.root = AwsLc.sha256(&[&root]);
-    keep(&data, &mut made, Role::Root, &root)?;
+    keep(data, &mut made, Role::Root, &root)?;
 
     progress("backend: key store, issuing CA, class CA, identity");
     let backend_hsm = hsm::create(&data.file("backend/backend.keys"), passphrase, hsm::BACKEND_KEYS)?;
@@ -82,7 +92,7 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
         &issue(2, plan.now)?,
         &AwsLc,
     )?;
-    keep(&data, &mut made, Role::IssuingCa, &issuing)?;
+    keep(data, &mut made, Role::IssuingCa, &issuing)?;
     let issuing_signer = hsm::signer(&backend_hsm, hsm::ISSUING_CA);
     let identity = Authority::new(Certificate::parse(&issuing)?, &issuing_signer)?.issue(
         &Request {
@@ -96,13 +106,13 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
         &issue(1, plan.now)?,
         &AwsLc,
     )?;
-    keep(&data, &mut made, Role::Backend, &identity)?;
+    keep(data, &mut made, Role::Backend, &identity)?;
 
     progress("gateway: key store; TLS class certificates");
     let gateway_hsm = hsm::create(&data.file("gateway/gateway.keys"), passphrase, hsm::GATEWAY_KEYS)?;
     let class_signer = hsm::signer(&backend_hsm, hsm::CLASS_CA);
     let class_ca = ca::self_signed(Role::ClassCa, "tr class", &issue(1, plan.now)?, &class_signer, &AwsLc)?;
-    keep(&data, &mut made, Role::ClassCa, &class_ca)?;
+    keep(data, &mut made, Role::ClassCa, &class_ca)?;
     let class_authority = Authority::new(Certificate::parse(&class_ca)?, &class_signer)?;
     let class = |role, number, key: &[u8; 65], address: Option<IpAddr>| -> Result<Vec<u8>> {
         let octets;
@@ -131,22 +141,20 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
     let gateway_key = gateway_hsm.public_key(hsm::CLASS.newest())?;
     let backend_key = backend_hsm.public_key(hsm::CLASS.newest())?;
     keep(
-        &data,
+        data,
         &mut made,
         Role::ClassGateway,
         &class(Role::ClassGateway, 2, &gateway_key, Some(plan.gateway.ip()))?,
     )?;
     keep(
-        &data,
+        data,
         &mut made,
         Role::ClassBackend,
         &class(Role::ClassBackend, 3, &backend_key, Some(plan.backend.ip()))?,
     )?;
 
     progress("handout for terminals (PKCS#12), K_DB, settings");
-    handout(&data, &backend_hsm, &class_ca, |key| {
-        class(Role::ClassPos, 4, key, None)
-    })?;
+    handout(data, &backend_hsm, &class_ca, |key| class(Role::ClassPos, 4, key, None))?;
     let mut k_db = tr_hsm::Secret::default();
     let mut wrapped = [0; sealed::WRAPPED_LEN];
     let wrapped = backend_hsm.generate_data_key(hsm::K_DB, K_DB_AAD, &mut k_db, &mut wrapped)?;
@@ -159,7 +167,7 @@ pub fn init(path: &Path, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut
         certificates: plan.certificates.clone(),
         limits: DeviceLimits::default(),
     })?;
-    Ok((data, made))
+    Ok(made)
 }
 
 /// The class certificate and key of all points of sale, for installers: made here, kept nowhere else, encrypted under a

@@ -33,6 +33,21 @@ pub fn write_wav(path: &Path, track1: &str, track2: &str) -> Result<()> {
     )
 }
 
+/// Looks whether a file can be made there, before a card is issued that its swipe would be of.
+///
+/// # Errors
+/// When there is no such folder, or something else than a file has the name.
+pub fn writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    ensure!(
+        folder.is_dir() && !path.is_dir(),
+        "cannot write {}: name a file in a folder that is there",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Writes channels of samples as a WAV; only its owner may read it.
 ///
 /// # Errors
