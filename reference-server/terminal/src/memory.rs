@@ -9,6 +9,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 use core::fmt;
+use core::ops::Range;
 
 use heapless::Vec;
 use tr_hsm::{Device, Label};
@@ -32,23 +33,29 @@ const VERSION: u8 = 1;
 const AAD: &[u8] = b"tr-terminal memory 1";
 
 /// The durable state of a terminal: its counter, its trust, and the command that has no answer yet.
+///
+/// It is kept as the record that is sealed: nothing is put together for that, and card data lies in one place only, which
+/// is overwritten when the command is done and when the memory is dropped.
 #[derive(Clone)]
 pub struct Memory {
-    pub(crate) next_id: TransactionId,
-    pub(crate) floor: i64,
-    pub(crate) certificate: Vec<u8, MAX_CERTIFICATE>,
-    pub(crate) issuer: Vec<u8, MAX_CERTIFICATE>,
-    pub(crate) pending: Option<Pending>,
+    record: Vec<u8, MAX_RECORD>,
+    next_id: TransactionId,
+    floor: i64,
+    certificate: Range<usize>,
+    issuer: Range<usize>,
+    /// The signed command whose answer is not known yet: it is repeated, octet for octet, until it is. Empty if none is.
+    command: Range<usize>,
+    /// Its D frame, with card data; empty if it has none.
+    data: Range<usize>,
 }
 
-/// A command whose answer is not known yet: it is repeated, octet for octet, until it is.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Pending {
-    /// The signed command.
-    pub(crate) command: Vec<u8, MAX_COMMAND>,
-    /// Its D frame, with card data; empty if it has none.
-    pub(crate) data: Vec<u8, MAX_DATA>,
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.record.zeroize();
+    }
 }
+
+impl ZeroizeOnDrop for Memory {}
 
 /// Why a sealed record could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +107,7 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory")
             .field("next_id", &self.next_id)
             .field("floor", &self.floor)
-            .field("pending", &self.pending.is_some())
+            .field("pending", &self.is_pending())
             .finish_non_exhaustive()
     }
 }
@@ -112,26 +119,39 @@ impl Memory {
     /// # Errors
     /// [`MemoryError::TooLong`].
     pub fn new<E>(certificate: &[u8], issuer: &[u8], floor: i64) -> Result<Self, MemoryError<E>> {
-        let kept = |der: &[u8]| Vec::from_slice(der).map_err(|_| MemoryError::TooLong { octets: der.len() });
-        Ok(Memory {
-            next_id: TransactionId::MIN,
-            floor,
-            certificate: kept(certificate)?,
-            issuer: kept(issuer)?,
-            pending: None,
-        })
+        let mut memory = Memory::blank();
+        memory.floor = floor;
+        memory.put(&[VERSION]);
+        memory.put(&memory.next_id.get().to_be_bytes());
+        memory.put(&floor.to_be_bytes());
+        for der in [certificate, issuer] {
+            if der.len() > MAX_CERTIFICATE {
+                return Err(MemoryError::TooLong { octets: der.len() });
+            }
+            memory.put(&length(der.len()));
+            memory.put(der);
+        }
+        memory.put(&[0]);
+        memory.index()?;
+        Ok(memory)
     }
 
     /// The terminal's certificate, DER.
     #[must_use]
     pub fn certificate(&self) -> &[u8] {
-        &self.certificate
+        self.part(&self.certificate)
     }
 
     /// The issuing CA's certificate, DER: the anchor for everything a backend says.
     #[must_use]
     pub fn issuer(&self) -> &[u8] {
-        &self.issuer
+        self.part(&self.issuer)
+    }
+
+    /// The time below which no clock is believed, Unix time.
+    #[must_use]
+    pub fn floor(&self) -> i64 {
+        self.floor
     }
 
     /// The id that the next command will have.
@@ -143,7 +163,7 @@ impl Memory {
     /// Whether a command waits for its answer.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        !self.command.is_empty()
     }
 
     /// Seals the record under the device's own key and returns the filled part of `out`, at most [`MAX_SEALED`] octets.
@@ -156,10 +176,7 @@ impl Memory {
         key: Label,
         out: &'o mut [u8; MAX_SEALED],
     ) -> Result<&'o [u8], MemoryError<D::Error>> {
-        let mut record = self.encode();
-        let sealed = device.seal(key, AAD, &record, out).map_err(MemoryError::Device);
-        record.zeroize();
-        sealed
+        device.seal(key, AAD, &self.record, out).map_err(MemoryError::Device)
     }
 
     /// Opens a sealed record.
@@ -167,79 +184,139 @@ impl Memory {
     /// # Errors
     /// [`MemoryError::Device`] when it is not what was sealed, else why it cannot be read.
     pub fn unseal<D: Device>(device: &D, key: Label, sealed: &[u8]) -> Result<Self, MemoryError<D::Error>> {
-        let mut clear = [0; MAX_RECORD];
-        let memory = match device.unseal(key, AAD, sealed, &mut clear) {
-            Ok(record) => decode(record),
-            Err(error) => Err(MemoryError::Device(error)),
-        };
-        clear.zeroize();
-        memory
+        let mut memory = Memory::blank();
+        memory.fill();
+        let clear = device
+            .unseal(key, AAD, sealed, &mut memory.record)
+            .map_err(MemoryError::Device)?;
+        let length = clear.len();
+        memory.record.truncate(length);
+        memory.index()?;
+        Ok(memory)
     }
 
-    fn encode(&self) -> Vec<u8, MAX_RECORD> {
-        let mut out = Vec::new();
-        // MAX_RECORD is the sum of every part's own limit, so nothing here can be cut short.
-        let mut put = |octets: &[u8]| {
-            let fits = out.extend_from_slice(octets);
-            debug_assert!(fits.is_ok());
+    /// The signed command that waits for its answer; empty if none does.
+    pub(crate) fn command(&self) -> &[u8] {
+        self.part(&self.command)
+    }
+
+    /// Its D frame; empty if it has none.
+    pub(crate) fn data(&self) -> &[u8] {
+        self.part(&self.data)
+    }
+
+    /// Moves the counter on; it never goes back.
+    pub(crate) fn raise_next_id(&mut self, id: TransactionId) {
+        self.next_id = self.next_id.max(id);
+        let octets = self.next_id.get().to_be_bytes();
+        for (to, from) in self.record.iter_mut().skip(1).zip(octets) {
+            *to = from;
+        }
+    }
+
+    /// Keeps a signed command, and the D frame that `write` puts into the buffer it is given, in place of what was
+    /// pending. `false` when one of them is too long; nothing is pending then.
+    pub(crate) fn remember(&mut self, command: &[u8], write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        self.forget();
+        let kept = command.len() <= MAX_COMMAND && !command.is_empty() && self.append(command, write).is_some();
+        if !kept {
+            self.forget();
+        }
+        kept
+    }
+
+    fn append(&mut self, command: &[u8], write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<()> {
+        // Over the zero that said that nothing is pending.
+        self.record.truncate(self.issuer.end);
+        self.put(&[1]);
+        self.put(&length(command.len()));
+        let start = self.record.len();
+        self.put(command);
+        self.command = start..self.record.len();
+        let at = self.record.len();
+        self.fill();
+        let (prefix, place) = self.record.get_mut(at..)?.split_first_chunk_mut::<2>()?;
+        let written = write(place.get_mut(..MAX_DATA)?)?;
+        *prefix = length(written);
+        let start = at.saturating_add(prefix.len());
+        self.data = start..start.saturating_add(written);
+        self.record.truncate(self.data.end);
+        Some(())
+    }
+
+    /// Nothing is pending any more; card data is overwritten.
+    pub(crate) fn forget(&mut self) {
+        self.record.get_mut(self.issuer.end..).unwrap_or_default().zeroize();
+        self.record.truncate(self.issuer.end);
+        self.put(&[0]);
+        self.command = 0..0;
+        self.data = 0..0;
+    }
+
+    fn blank() -> Self {
+        Memory {
+            record: Vec::new(),
+            next_id: TransactionId::MIN,
+            floor: 0,
+            certificate: 0..0,
+            issuer: 0..0,
+            command: 0..0,
+            data: 0..0,
+        }
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.record.get(range.clone()).unwrap_or_default()
+    }
+
+    /// `MAX_RECORD` is the sum of every part's own limit, which is checked before: nothing here is ever cut short.
+    fn put(&mut self, octets: &[u8]) {
+        let fits = self.record.extend_from_slice(octets);
+        debug_assert!(fits.is_ok());
+    }
+
+    /// Zeros up to the capacity.
+    fn fill(&mut self) {
+        let fits = self.record.resize(MAX_RECORD, 0);
+        debug_assert!(fits.is_ok());
+    }
+
+    /// Reads the record; every octet must be accounted for.
+    fn index<E>(&mut self) -> Result<(), MemoryError<E>> {
+        let mut reader = Reader {
+            record: &self.record,
+            offset: 0,
         };
-        let length = |octets: &[u8]| u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes();
-        put(&[VERSION]);
-        put(&self.next_id.get().to_be_bytes());
-        put(&self.floor.to_be_bytes());
-        for der in [&self.certificate, &self.issuer] {
-            put(&length(der));
-            put(der);
+        let [version] = reader.array()?;
+        if version != VERSION {
+            return Err(MemoryError::Version {
+                found: version,
+                expected: VERSION,
+            });
         }
-        match &self.pending {
-            None => put(&[0]),
-            Some(pending) => {
-                put(&[1]);
-                put(&length(&pending.command));
-                put(&pending.command);
-                put(&length(&pending.data));
-                put(&pending.data);
-            }
+        let malformed = |offset| MemoryError::Malformed { offset };
+        let at = reader.offset;
+        self.next_id = TransactionId::new(u64::from_be_bytes(reader.array()?)).ok_or(malformed(at))?;
+        self.floor = i64::from_be_bytes(reader.array()?);
+        self.certificate = reader.variable(MAX_CERTIFICATE)?;
+        self.issuer = reader.variable(MAX_CERTIFICATE)?;
+        let at = reader.offset;
+        (self.command, self.data) = match reader.array()? {
+            [0] => (0..0, 0..0),
+            [1] => (reader.variable(MAX_COMMAND)?, reader.variable(MAX_DATA)?),
+            [_] => return Err(malformed(at)),
+        };
+        let pending_is_empty = self.command.is_empty() && reader.offset != at.saturating_add(1);
+        if pending_is_empty || reader.offset != self.record.len() {
+            return Err(malformed(reader.offset));
         }
-        out
+        Ok(())
     }
 }
 
-/// Reads a clear record; every octet must be accounted for.
-fn decode<E>(record: &[u8]) -> Result<Memory, MemoryError<E>> {
-    let mut reader = Reader { record, offset: 0 };
-    let [version] = reader.array()?;
-    if version != VERSION {
-        return Err(MemoryError::Version {
-            found: version,
-            expected: VERSION,
-        });
-    }
-    let at = reader.offset;
-    let next_id =
-        TransactionId::new(u64::from_be_bytes(reader.array()?)).ok_or(MemoryError::Malformed { offset: at })?;
-    let floor = i64::from_be_bytes(reader.array()?);
-    let certificate = reader.variable()?;
-    let issuer = reader.variable()?;
-    let at = reader.offset;
-    let pending = match reader.array()? {
-        [0] => None,
-        [1] => Some(Pending {
-            command: reader.variable()?,
-            data: reader.variable()?,
-        }),
-        [_] => return Err(MemoryError::Malformed { offset: at }),
-    };
-    if reader.offset != record.len() {
-        return Err(MemoryError::Malformed { offset: reader.offset });
-    }
-    Ok(Memory {
-        next_id,
-        floor,
-        certificate,
-        issuer,
-        pending,
-    })
+/// A length as it stands in the record; every part's limit is below 2¹⁶.
+fn length(octets: usize) -> [u8; 2] {
+    u16::try_from(octets).unwrap_or(u16::MAX).to_be_bytes()
 }
 
 struct Reader<'a> {
@@ -247,14 +324,11 @@ struct Reader<'a> {
     offset: usize,
 }
 
-impl Reader<'_> {
-    fn octets<E>(&mut self, count: usize) -> Result<&[u8], MemoryError<E>> {
-        let malformed = MemoryError::Malformed { offset: self.offset };
-        let end = self
-            .offset
-            .checked_add(count)
-            .ok_or(MemoryError::Malformed { offset: self.offset })?;
-        let octets = self.record.get(self.offset..end).ok_or(malformed)?;
+impl<'a> Reader<'a> {
+    fn octets<E>(&mut self, count: usize) -> Result<&'a [u8], MemoryError<E>> {
+        let end = self.offset.saturating_add(count);
+        let octets = self.record.get(self.offset..end);
+        let octets = octets.ok_or(MemoryError::Malformed { offset: self.offset })?;
         self.offset = end;
         Ok(octets)
     }
@@ -266,10 +340,15 @@ impl Reader<'_> {
             .map_err(|_| MemoryError::Malformed { offset })
     }
 
-    fn variable<const N: usize, E>(&mut self) -> Result<Vec<u8, N>, MemoryError<E>> {
+    fn variable<E>(&mut self, most: usize) -> Result<Range<usize>, MemoryError<E>> {
         let offset = self.offset;
         let length = usize::from(u16::from_be_bytes(self.array()?));
-        Vec::from_slice(self.octets(length)?).map_err(|_| MemoryError::Malformed { offset })
+        if length > most {
+            return Err(MemoryError::Malformed { offset });
+        }
+        let start = self.offset;
+        self.octets(length)?;
+        Ok(start..self.offset)
     }
 }
 
@@ -277,55 +356,98 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
+    const DATA: &[u8] = b";9070001234567893=2911?";
+
     fn memory() -> Memory {
         let mut memory = Memory::new::<()>(b"leaf", b"issuer", 1_700_000_000).unwrap();
-        memory.pending = Some(Pending {
-            command: Vec::from_slice(b"command").unwrap(),
-            data: Vec::from_slice(b"data").unwrap(),
-        });
+        assert!(memory.remember(b"command", |out| {
+            out[..DATA.len()].copy_from_slice(DATA);
+            Some(DATA.len())
+        }));
         memory
+    }
+
+    fn decode(record: &[u8]) -> Result<Memory, MemoryError<()>> {
+        let mut memory = Memory::blank();
+        memory.put(record);
+        memory.index()?;
+        Ok(memory)
     }
 
     #[test]
     fn record_reads_back() {
-        let record = memory().encode();
-        let again = decode::<()>(&record).unwrap();
-        assert_eq!(again.encode(), record);
-        assert_eq!(again.certificate(), b"leaf");
-        assert_eq!(again.pending.as_ref().unwrap().data, b"data");
+        let again = decode(&memory().record).unwrap();
+        assert_eq!((again.certificate(), again.issuer()), (&b"leaf"[..], &b"issuer"[..]));
+        assert_eq!((again.command(), again.data()), (&b"command"[..], DATA));
+        assert_eq!((again.next_id(), again.floor()), (TransactionId::MIN, 1_700_000_000));
     }
 
     #[test]
     fn every_shorter_and_longer_record_is_refused() {
-        let mut record = memory().encode();
+        let mut record = memory().record.clone();
         for length in 0..record.len() {
-            assert!(decode::<()>(&record[..length]).is_err(), "{length}");
+            assert!(decode(&record[..length]).is_err(), "{length}");
         }
         record.push(0).unwrap();
-        assert!(matches!(decode::<()>(&record), Err(MemoryError::Malformed { .. })));
+        assert!(matches!(decode(&record), Err(MemoryError::Malformed { .. })));
+    }
+
+    #[test]
+    fn every_octet_counts() {
+        let record = memory().record.clone();
+        for at in 0..record.len() {
+            let mut other = record.clone();
+            other[at] ^= 0x80;
+            if let Ok(read) = decode(&other) {
+                assert_eq!(read.record, other, "{at}");
+                assert!(at > 1, "the version and the counter's top bit are checked");
+            }
+        }
     }
 
     #[test]
     fn other_version_is_named() {
-        let mut record = memory().encode();
+        let mut record = memory().record.clone();
         record[0] = 9;
-        assert_eq!(
-            decode::<()>(&record).unwrap_err(),
-            MemoryError::Version {
-                found: 9,
-                expected: VERSION
-            }
-        );
+        let expected = MemoryError::Version {
+            found: 9,
+            expected: VERSION,
+        };
+        assert_eq!(decode(&record).unwrap_err(), expected);
     }
 
     #[test]
-    fn the_largest_record_fits() {
+    fn the_largest_record_fits_and_nothing_larger() {
         let mut memory = Memory::new::<()>(&[1; MAX_CERTIFICATE], &[2; MAX_CERTIFICATE], 0).unwrap();
-        memory.pending = Some(Pending {
-            command: Vec::from_slice(&[3; MAX_COMMAND]).unwrap(),
-            data: Vec::from_slice(&[4; MAX_DATA]).unwrap(),
-        });
-        assert_eq!(memory.encode().len(), MAX_RECORD);
-        assert!(decode::<()>(&memory.encode()).is_ok());
+        assert!(memory.remember(&[3; MAX_COMMAND], |out| {
+            out.fill(4);
+            Some(out.len())
+        }));
+        assert_eq!(memory.record.len(), MAX_RECORD);
+        assert!(decode(&memory.record).is_ok());
+        assert!(!memory.remember(&[3; MAX_COMMAND + 1], |_| Some(0)));
+        assert!(!memory.is_pending());
+        let long = Memory::new::<()>(&[1; MAX_CERTIFICATE + 1], &[], 0);
+        assert_eq!(long.unwrap_err(), MemoryError::TooLong { octets: 641 });
+    }
+
+    #[test]
+    fn forgotten_card_data_is_overwritten() {
+        let mut memory = memory();
+        memory.forget();
+        let length = memory.record.len();
+        memory.fill();
+        assert!(memory.record[length..].iter().all(|octet| *octet == 0));
+        memory.record.truncate(length);
+        assert!(decode(&memory.record).is_ok_and(|read| !read.is_pending()));
+    }
+
+    #[test]
+    fn the_counter_never_goes_back() {
+        let mut memory = memory();
+        let id = |id| TransactionId::new(id).unwrap();
+        memory.raise_next_id(id(9));
+        memory.raise_next_id(id(5));
+        assert_eq!(decode(&memory.record).unwrap().next_id(), id(9));
     }
 }

@@ -14,17 +14,26 @@ use tr_auth::{Channel, ConnectionId, Crypto, Expected, Identity as Credential, I
 use tr_hsm::{Device, KeyRef};
 use tr_pki::{Certificate, Role, Time as Validity};
 use tr_protocol::frame::{Frame, MAX_FRAME, MAX_INNER, Scanner};
+use tr_protocol::lifecycle::Outcome;
 use tr_protocol::message::{
     Authenticate, AuthenticateAnswer, Authorise, Balance, Card, ErrorAnswer, ErrorCode, Extra, Inner, Message, Outer,
     Reversal, ReversalReason, Sealed, SignOn, SignOnAnswer, Status, Step,
 };
 use tr_protocol::value::{Amount, Binary, Currency, Digest, Identity, Number, Secret, Text, Time, TransactionId};
+use zeroize::Zeroize;
 
 use crate::key::DeviceKey;
-use crate::memory::{MAX_CERTIFICATE, MAX_COMMAND, Memory, Pending};
+use crate::memory::{MAX_CERTIFICATE, MAX_COMMAND, MAX_DATA, Memory};
 
 /// Longest signed answer that is taken, in octets.
 pub const MAX_ANSWER: usize = 2048;
+
+/// How many of the backend's messages may be missing. The connection keeps their order; the backend may have sealed some
+/// that it then did not send.
+const WINDOW: usize = 4;
+
+// Whatever is pending fits into one seal.
+const _: () = assert!(MAX_COMMAND + MAX_DATA <= MAX_INNER);
 
 /// Text shown by `software` in the sign-on.
 const SOFTWARE: &str = concat!("tr-terminal ", env!("CARGO_PKG_VERSION"));
@@ -68,9 +77,10 @@ pub enum Output<'a> {
     Idle,
     /// Save [`Terminal::memory`] durably, then call [`Terminal::saved`].
     Save,
-    /// Send these octets, then call [`Terminal::sent`].
+    /// Send these octets, all of them, then call [`Terminal::sent`]; if that fails, [`Terminal::disconnected`].
     Send(&'a [u8]),
-    /// Tell people; the event is given once, save an answer, which stays until [`Terminal::acknowledge`].
+    /// Tell people. An event is given once, save an answer: that is given until [`Terminal::acknowledge`], or until a
+    /// new session asks for it again.
     Event(Event<'a>),
 }
 
@@ -106,14 +116,16 @@ pub enum Dropped {
     Refused(ErrorCode),
     /// A message came that has no place here.
     OutOfPlace,
-    /// The handshake failed; the device's own errors are given by the call instead.
-    Handshake,
+    /// The handshake failed, with the reason for the log.
+    Handshake(tr_auth::Error),
     /// The seal did not open.
     Seal(ChannelError),
     /// The answer is not signed by the backend of this session.
     Unsigned,
-    /// The answer belongs to another command.
+    /// The answer belongs to another command, or is none that this command can have.
     OtherCommand,
+    /// What came is longer than this terminal keeps.
+    TooLong,
 }
 
 impl fmt::Display for Dropped {
@@ -122,10 +134,11 @@ impl fmt::Display for Dropped {
             Self::Malformed(error) => write!(f, "what was received is malformed: {error}"),
             Self::Refused(code) => write!(f, "the network refused: {}", code.as_str()),
             Self::OutOfPlace => f.write_str("a message came that has no place here"),
-            Self::Handshake => f.write_str("the handshake failed: the other side is not the backend, or refused us"),
+            Self::Handshake(error) => write!(f, "the handshake failed: {error}"),
             Self::Seal(error) => write!(f, "a sealed message does not open: {error}"),
             Self::Unsigned => f.write_str("the answer is not signed by the backend"),
             Self::OtherCommand => f.write_str("the answer belongs to another command"),
+            Self::TooLong => f.write_str("what came is longer than this terminal keeps"),
         }
     }
 }
@@ -140,16 +153,20 @@ pub enum Error<E> {
     Device(E),
     /// A command still waits for its answer.
     Pending,
-    /// There is no command that waits for an answer, or it is none that can be given up.
+    /// There is no command that waits for an answer, or it is none that can be given up so.
     NothingPending,
+    /// What was sealed before has not been sent yet.
+    Unsent,
     /// The session is not up yet.
     Offline,
     /// The counter has come to its end.
     IdsExhausted,
     /// The terminal's own certificate cannot be read.
     Certificate,
-    /// The handshake failed, with the reason for the log.
+    /// Our side of the handshake failed.
     Handshake(tr_auth::Error),
+    /// The card's track is empty, too long, or no text.
+    Track,
     /// A message cannot be written: a value is out of range, or it is too long.
     Message(tr_protocol::Error),
     /// The seal failed on our own data.
@@ -163,11 +180,13 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
         match self {
             Self::Device(error) => error.fmt(f),
             Self::Pending => f.write_str("a command still waits for its answer: repeat it first"),
-            Self::NothingPending => f.write_str("no command waits for an answer"),
+            Self::NothingPending => f.write_str("no command waits that could be given up so"),
+            Self::Unsent => f.write_str("what was sealed before has not been sent yet"),
             Self::Offline => f.write_str("the session is not up"),
             Self::IdsExhausted => f.write_str("the terminal's counter has come to its end"),
             Self::Certificate => f.write_str("the terminal's certificate cannot be read: enrol anew"),
             Self::Handshake(error) => write!(f, "handshake: {error}"),
+            Self::Track => f.write_str("the card's track is empty, too long, or no text"),
             Self::Message(error) => write!(f, "cannot be written: {error}"),
             Self::Seal(error) => write!(f, "cannot be sealed: {error}"),
             Self::TooLong => f.write_str("longer than this terminal keeps"),
@@ -205,8 +224,10 @@ struct Core<'d, D: Device, C: Crypto> {
     outer_id: TransactionId,
     /// Id and digest of the sign-on that waits for its answer.
     sign_on: Option<(TransactionId, Digest)>,
-    /// Whether the pending command has been sent in this session.
-    repeated: bool,
+    /// Whether the pending command has been sealed in this session.
+    sealed: bool,
+    /// The digest of a command that was sealed in this session and given up since: its answer may still come.
+    given_up: Option<Digest>,
     outgoing: Vec<u8, MAX_FRAME>,
     /// The certificate of the backend that the session is with.
     backend: Vec<u8, MAX_CERTIFICATE>,
@@ -214,23 +235,42 @@ struct Core<'d, D: Device, C: Crypto> {
     answer: Vec<u8, MAX_ANSWER>,
     work: [u8; MAX_INNER + OVERHEAD],
     must_save: bool,
-    event: Waiting,
+    /// Whether `answer` is the pending command's.
+    answered: bool,
+    notice: Option<Notice>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    Nothing,
+enum Notice {
+    /// `answer` is the sign-on's.
     Online,
-    Answer,
     Dropped(Dropped),
 }
 
-#[allow(clippy::large_enum_variant, reason = "there is no heap to put the large one on")]
+/// Why a frame was not handled.
+enum Failure<E> {
+    /// For what came; people are told by an event.
+    Dropped(Dropped),
+    /// For a reason of our own, which the call returns.
+    Own(Error<E>),
+}
+
+impl<E> From<Dropped> for Failure<E> {
+    fn from(dropped: Dropped) -> Self {
+        Failure::Dropped(dropped)
+    }
+}
+
+impl<E> From<Error<E>> for Failure<E> {
+    fn from(error: Error<E>) -> Self {
+        Failure::Own(error)
+    }
+}
+
 enum Link<C: Crypto> {
     Down,
     Message2(WaitMessage2<C>),
     Message4(WaitMessage4),
-    Up(Channel),
+    Up(Channel<WINDOW>),
 }
 
 impl<C: Crypto> fmt::Debug for Link<C> {
@@ -266,13 +306,15 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
                 link: Link::Down,
                 outer_id: TransactionId::MIN,
                 sign_on: None,
-                repeated: false,
+                sealed: false,
+                given_up: None,
                 outgoing: Vec::new(),
                 backend: Vec::new(),
                 answer: Vec::new(),
                 work: [0; MAX_INNER + OVERHEAD],
                 must_save: false,
-                event: Waiting::Nothing,
+                answered: false,
+                notice: None,
             },
         })
     }
@@ -304,15 +346,13 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     /// The command that waits for its answer and its D frame, verbatim.
     #[must_use]
     pub fn pending(&self) -> Option<(&[u8], &[u8])> {
-        self.core
-            .memory
-            .pending
-            .as_ref()
-            .map(|pending| (pending.command.as_slice(), pending.data.as_slice()))
+        let memory = &self.core.memory;
+        memory.is_pending().then(|| (memory.command(), memory.data()))
     }
 
     /// A new connection stands: forgets the old session and begins a handshake. `random` is 32 octets from a good
-    /// generator, used for nothing else.
+    /// generator, used for nothing else. What is pending is repeated in the new session, also when it has an answer that
+    /// was not acknowledged.
     ///
     /// # Errors
     /// [`Error::Handshake`] when `random` is no scalar (probability below 2⁻³²): give other octets.
@@ -327,6 +367,7 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
         self.received.clear();
         self.scanner = Scanner::new();
         self.core.drop_link();
+        self.core.notice = None;
     }
 
     /// Prepares a sale. Saved first, then sent, then repeated in every new session until it has its answer.
@@ -378,19 +419,36 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     /// sale, it is undone or never executed.
     ///
     /// # Errors
-    /// [`Error::NothingPending`] when no sale is pending, else as [`Terminal::reverse`].
+    /// [`Error::NothingPending`] when no sale is pending, else as [`Terminal::reverse`]; the sale then stays pending.
     pub fn cancel(&mut self, reason: ReversalReason, time: Time) -> Result<TransactionId, Error<D::Error>> {
         let core = &mut self.core;
-        let pending = core.memory.pending.as_ref().ok_or(Error::NothingPending)?;
-        let frame = Frame::parse_exact(&pending.command).map_err(Error::Message)?;
-        let Ok(Inner::Authorise(Authorise { id: original, .. })) = Inner::parse(&frame) else {
+        let Some(Inner::Authorise(Authorise { id: original, .. })) = core.pending() else {
             return Err(Error::NothingPending);
         };
-        core.memory.pending = None;
-        core.event = Waiting::Nothing;
-        // A sale that is sealed and not sent yet stays here; the seal's window allows for the gap.
-        core.outgoing.clear();
-        self.reverse(original, reason, time)
+        let id = core.take_id()?;
+        let command = Reversal {
+            id,
+            original,
+            reason,
+            terminal: core.identity,
+            time,
+            extra: Extra::default(),
+        };
+        core.remember(id, &command, None)
+    }
+
+    /// Gives up the pending question for a state or a balance: it moves no money, so nothing has to be undone.
+    ///
+    /// # Errors
+    /// [`Error::NothingPending`] when no question is pending.
+    pub fn forget(&mut self) -> Result<(), Error<D::Error>> {
+        let core = &mut self.core;
+        if !matches!(core.pending(), Some(Inner::Status(_) | Inner::Balance(_))) {
+            return Err(Error::NothingPending);
+        }
+        core.let_go();
+        core.memory.forget();
+        Ok(())
     }
 
     /// Prepares a question for the state of an earlier command. If that was not executed it never will be.
@@ -432,8 +490,11 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     /// what no honest terminal would. The answer is not looked for.
     ///
     /// # Errors
-    /// [`Error::Offline`], [`Error::TooLong`], [`Error::Seal`].
+    /// [`Error::Offline`], [`Error::Unsent`], [`Error::TooLong`], [`Error::Seal`].
     pub fn seal_verbatim(&mut self, frames: &[u8]) -> Result<(), Error<D::Error>> {
+        if !self.core.outgoing.is_empty() {
+            return Err(Error::Unsent);
+        }
         let work = self.core.work.get_mut(..frames.len()).ok_or(Error::TooLong)?;
         work.copy_from_slice(frames);
         self.core.seal(frames.len())
@@ -442,8 +503,8 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
     /// Takes octets that arrived. Call [`Terminal::poll`] until it is idle after each call.
     ///
     /// # Errors
-    /// [`Error::Device`], [`Error::Handshake`] and others of our own side. What is wrong with the octets becomes
-    /// [`Event::Dropped`].
+    /// [`Error::Device`], [`Error::Handshake`] and others of our own side; the session is given up. What is wrong with the
+    /// octets becomes [`Event::Dropped`].
     pub fn handle_input(&mut self, mut octets: &[u8]) -> Result<(), Error<D::Error>> {
         while !octets.is_empty() && !matches!(self.core.link, Link::Down) {
             let room = self.received.capacity().saturating_sub(self.received.len());
@@ -452,33 +513,29 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
             if self.received.extend_from_slice(now).is_err() {
                 break;
             }
-            if let Err(dropped) = self.take_frames()? {
-                self.core.fail(dropped);
+            match self.take_frames() {
+                Ok(()) => {}
+                Err(Failure::Dropped(dropped)) => self.core.fail(dropped),
+                Err(Failure::Own(error)) => {
+                    self.core.drop_link();
+                    return Err(error);
+                }
             }
         }
         Ok(())
     }
 
     /// Handles every whole frame that has arrived.
-    fn take_frames(&mut self) -> Result<Result<(), Dropped>, Error<D::Error>> {
-        loop {
-            let length = match self.scanner.scan(&self.received) {
-                Ok(Some(length)) => length,
-                Ok(None) => return Ok(Ok(())),
-                Err(error) => return Ok(Err(Dropped::Malformed(error))),
-            };
-            let frame = Frame::parse_exact(self.received.get(..length).unwrap_or_default());
-            let handled = match frame {
-                Ok(frame) => self.core.on_frame(&frame)?,
-                Err(error) => Err(Dropped::Malformed(error)),
-            };
-            if handled.is_err() {
-                return Ok(handled);
-            }
+    fn take_frames(&mut self) -> Result<(), Failure<D::Error>> {
+        while let Some(length) = self.scanner.scan(&self.received).map_err(Dropped::Malformed)? {
+            let octets = self.received.get(..length).unwrap_or_default();
+            let frame = Frame::parse_exact(octets).map_err(Dropped::Malformed)?;
+            self.core.on_frame(&frame)?;
             let left = self.received.len().saturating_sub(length);
             self.received.copy_within(length.., 0);
             self.received.truncate(left);
         }
+        Ok(())
     }
 
     /// What to do next: save before send, send before show.
@@ -490,23 +547,17 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
         if !core.outgoing.is_empty() {
             return Output::Send(&core.outgoing);
         }
-        match core.event {
-            Waiting::Nothing => Output::Idle,
-            Waiting::Dropped(dropped) => {
-                core.event = Waiting::Nothing;
-                Output::Event(Event::Dropped(dropped))
+        if core.answered {
+            return core
+                .answer()
+                .map_or(Output::Idle, |answer| Output::Event(Event::Answer(answer)));
+        }
+        match core.notice.take() {
+            None => Output::Idle,
+            Some(Notice::Dropped(dropped)) => Output::Event(Event::Dropped(dropped)),
+            Some(Notice::Online) => {
+                online(&core.answer).map_or(Output::Idle, |answer| Output::Event(Event::Online(answer)))
             }
-            Waiting::Online => {
-                core.event = Waiting::Nothing;
-                match online(&core.answer) {
-                    Some(answer) => Output::Event(Event::Online(answer)),
-                    None => Output::Idle,
-                }
-            }
-            Waiting::Answer => match core.answered() {
-                Some(answer) => Output::Event(Event::Answer(answer)),
-                None => Output::Idle,
-            },
         }
     }
 
@@ -522,13 +573,12 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
         self.core.send_pending();
     }
 
-    /// The answer has been shown and kept: the command is done, its card data is erased.
+    /// The answer has been shown and kept: the command is done, its card data is erased. Does nothing when no answer is
+    /// given by [`Terminal::poll`].
     pub fn acknowledge(&mut self) {
-        if self.core.event == Waiting::Answer {
-            self.core.event = Waiting::Nothing;
-            self.core.answer.clear();
-            self.core.memory.pending = None;
-            self.core.must_save = true;
+        if self.core.answered {
+            self.core.let_go();
+            self.core.memory.forget();
         }
     }
 }
@@ -536,10 +586,8 @@ impl<'d, D: Device, C: Crypto> Terminal<'d, D, C> {
 impl<D: Device, C: Crypto> Core<'_, D, C> {
     fn connect(&mut self, random: &[u8; 32]) -> Result<(), Error<D::Error>> {
         self.drop_link();
-        self.event = match self.event {
-            Waiting::Answer => Waiting::Answer,
-            _ => Waiting::Nothing,
-        };
+        self.notice = None;
+        self.answered = false;
         let connection = ConnectionId::new(&[0]).map_err(|_| Error::TooLong)?;
         let (state, length) =
             Initiator::start(&self.crypto, random, connection, &mut self.work).map_err(Error::Handshake)?;
@@ -552,90 +600,77 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         self.link = Link::Down;
         self.outgoing.clear();
         self.sign_on = None;
-        self.repeated = false;
+        self.sealed = false;
+        self.given_up = None;
     }
 
     fn fail(&mut self, dropped: Dropped) {
         self.drop_link();
-        self.event = Waiting::Dropped(dropped);
+        self.notice = Some(Notice::Dropped(dropped));
     }
 
-    fn on_frame(&mut self, frame: &Frame<'_>) -> Result<Result<(), Dropped>, Error<D::Error>> {
-        let message = match Outer::parse(frame) {
-            Ok(message) => message,
-            Err(error) => return Ok(Err(Dropped::Malformed(error))),
-        };
-        match message {
+    fn on_frame(&mut self, frame: &Frame<'_>) -> Result<(), Failure<D::Error>> {
+        match Outer::parse(frame).map_err(Dropped::Malformed)? {
             Outer::AuthenticateAnswer(answer) => self.on_handshake(&answer),
-            Outer::Sealed(sealed) => self.on_sealed(&sealed),
-            Outer::ErrorAnswer(error) => {
-                let code = ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed);
-                Ok(Err(Dropped::Refused(code)))
-            }
-            Outer::Enrol(_) | Outer::EnrolAnswer(_) | Outer::Authenticate(_) => Ok(Err(Dropped::OutOfPlace)),
+            Outer::Sealed(sealed) => Ok(self.on_sealed(&sealed)?),
+            Outer::ErrorAnswer(error) => Err(Dropped::Refused(code_of(&error)).into()),
+            Outer::Enrol(_) | Outer::EnrolAnswer(_) | Outer::Authenticate(_) => Err(Dropped::OutOfPlace.into()),
         }
     }
 
-    fn on_handshake(&mut self, answer: &AuthenticateAnswer<'_>) -> Result<Result<(), Dropped>, Error<D::Error>> {
-        let length = answer.message.len();
-        if answer.message.octets(&mut self.work).is_err() {
-            return Ok(Err(Dropped::OutOfPlace));
-        }
-        let message = self.work.get_mut(..length).unwrap_or_default();
+    fn on_handshake(&mut self, answer: &AuthenticateAnswer<'_>) -> Result<(), Failure<D::Error>> {
+        let length = answer
+            .message
+            .octets(&mut self.work)
+            .map_err(|_| Dropped::TooLong)?
+            .len();
+        // What is labelled an error is read as the message it stands for, which tells an error by itself.
         match (core::mem::replace(&mut self.link, Link::Down), answer.step) {
-            (Link::Message2(state), Step::Two) => {
-                let Self {
-                    memory,
-                    crypto,
-                    device,
-                    key,
-                    ..
-                } = self;
-                let anchor = Certificate::parse(memory.issuer()).map_err(|_| Error::Certificate)?;
-                let expected = Expected {
-                    anchors: &[anchor],
-                    roles: &[Role::Backend],
-                    time: Validity {
-                        floor: memory.floor,
-                        authenticated: None,
-                    },
-                    grace: 0,
-                    own: memory.certificate(),
-                    understood: &[],
-                };
-                let ready = state.process(crypto, message, &expected).map_err(Error::Handshake)?;
-                self.backend.clear();
-                self.backend
-                    .extend_from_slice(ready.certificate())
-                    .map_err(|_| Error::TooLong)?;
-                let signer = DeviceKey::new(*device, *key);
-                let chain = [memory.certificate()];
-                let credential = Credential {
-                    chain: &chain,
-                    signer: &signer,
-                };
-                // Message 3 is written beside message 2, which `ready` still borrows.
-                let mut out = [0; MAX_MESSAGE_3];
-                let (state, length) = ready
-                    .message_3(crypto, &credential, &[], &mut out)
-                    .map_err(Error::Handshake)?;
-                self.link = Link::Message4(state);
-                let (to, from) = (self.work.get_mut(..length), out.get(..length));
-                if let (Some(to), Some(from)) = (to, from) {
-                    to.copy_from_slice(from);
-                }
-                self.send_handshake(Step::Three, length)?;
-                Ok(Ok(()))
-            }
-            (Link::Message4(state), Step::Four) => {
-                let session = state.process(&self.crypto, message).map_err(Error::Handshake)?;
+            (Link::Message2(state), Step::Two | Step::Error) => self.on_message_2(state, length),
+            (Link::Message4(state), Step::Four | Step::Error) => {
+                let message = self.work.get_mut(..length).unwrap_or_default();
+                let session = state.process(&self.crypto, message).map_err(Dropped::Handshake)?;
                 self.link = Link::Up(session.into_channel(&self.crypto, DEFAULT_LIMIT));
-                self.begin_sign_on()?;
-                Ok(Ok(()))
+                Ok(self.begin_sign_on()?)
             }
-            (_, Step::Error) => Ok(Err(Dropped::Handshake)),
-            _ => Ok(Err(Dropped::OutOfPlace)),
+            _ => Err(Dropped::OutOfPlace.into()),
         }
+    }
+
+    /// Takes message 2, the first `length` octets of `work`, and sends message 3.
+    fn on_message_2(&mut self, state: WaitMessage2<C>, length: usize) -> Result<(), Failure<D::Error>> {
+        let anchor = Certificate::parse(self.memory.issuer()).map_err(|_| Error::Certificate)?;
+        let expected = Expected {
+            anchors: &[anchor],
+            roles: &[Role::Backend],
+            time: Validity {
+                floor: self.memory.floor(),
+                authenticated: None,
+            },
+            grace: 0,
+            own: self.memory.certificate(),
+            understood: &[],
+        };
+        // Message 3 is written behind message 2, which `ready` still borrows.
+        let (message_2, rest) = self.work.split_at_mut_checked(length).ok_or(Dropped::TooLong)?;
+        let ready = state
+            .process(&self.crypto, message_2, &expected)
+            .map_err(Dropped::Handshake)?;
+        self.backend.clear();
+        self.backend
+            .extend_from_slice(ready.certificate())
+            .map_err(|_| Dropped::TooLong)?;
+        let signer = DeviceKey::new(self.device, self.key);
+        let credential = Credential {
+            chain: &[self.memory.certificate()],
+            signer: &signer,
+        };
+        let (state, written) = ready
+            .message_3(&self.crypto, &credential, &[], rest)
+            .map_err(Error::Handshake)?;
+        self.link = Link::Message4(state);
+        self.work.copy_within(length..length.saturating_add(written), 0);
+        Ok(self.send_handshake(Step::Three, written)?)
     }
 
     /// Sends the first `length` octets of `work` as a step of the handshake.
@@ -658,7 +693,7 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
             software: Text::new(SOFTWARE).ok(),
             terminal: self.identity,
             // A terminal without a clock says what it knows: no earlier than this.
-            time: Time::from_unix(self.memory.floor).ok_or(Error::TooLong)?,
+            time: Time::from_unix(self.memory.floor()).unwrap_or(Time::MIN),
             extra: Extra::default(),
         };
         let signed = sign(&command, self.device, self.key, &self.certificate, &mut self.work)?;
@@ -672,7 +707,7 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         Digest(self.crypto.sha256(&[self.work.get(..length).unwrap_or_default()]))
     }
 
-    /// Seals the first `length` octets of `work` and puts the frame out.
+    /// Seals the first `length` octets of `work` in place and puts the frame out.
     fn seal(&mut self, length: usize) -> Result<(), Error<D::Error>> {
         let Link::Up(channel) = &mut self.link else {
             return Err(Error::Offline);
@@ -681,7 +716,11 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         let sealed = channel
             .sender
             .seal(&self.crypto, routing.as_bytes(), &mut self.work, length)
-            .map_err(Error::Seal)?;
+            .map_err(|error| {
+                // It is still in clear.
+                self.work.zeroize();
+                Error::Seal(error)
+            })?;
         let payload = self
             .work
             .get(..sealed.len)
@@ -698,130 +737,129 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         )
     }
 
-    fn on_sealed(&mut self, sealed: &Sealed<'_>) -> Result<Result<(), Dropped>, Error<D::Error>> {
-        let Self {
-            link,
-            crypto,
-            work,
-            memory,
-            sign_on,
-            answer,
-            event,
-            must_save,
-            ..
-        } = self;
-        let Link::Up(channel) = link else {
-            return Ok(Err(Dropped::OutOfPlace));
+    fn on_sealed(&mut self, sealed: &Sealed<'_>) -> Result<(), Dropped> {
+        let Link::Up(channel) = &mut self.link else {
+            return Err(Dropped::OutOfPlace);
         };
-        let length = sealed.payload.len();
-        if sealed.payload.octets(work).is_err() {
-            return Ok(Err(Dropped::OutOfPlace));
-        }
-        let payload = work.get_mut(..length).unwrap_or_default();
+        let length = sealed
+            .payload
+            .octets(&mut self.work)
+            .map_err(|_| Dropped::TooLong)?
+            .len();
+        let payload = self.work.get_mut(..length).unwrap_or_default();
         let routing = channel.own_connection;
-        let clear = match channel
+        let clear = channel
             .receiver
-            .open(crypto, sealed.index.get(), routing.as_bytes(), payload)
-        {
-            Ok(clear) => clear,
-            Err(error) => return Ok(Err(Dropped::Seal(error))),
-        };
-        let frame = match Frame::parse_exact(clear) {
-            Ok(frame) => frame,
-            Err(error) => return Ok(Err(Dropped::Malformed(error))),
-        };
-        let message = match Inner::parse(&frame) {
-            Ok(message) => message,
-            Err(error) => return Ok(Err(Dropped::Malformed(error))),
-        };
-        let signed = frame.signature(1).is_some_and(|signature| {
-            signature.certificate.0 == *channel.peer.certificate()
-                && crypto
-                    .verify(channel.peer.public_key(), signature.signed, &signature.signature)
-                    .is_ok()
-        });
-        if !signed {
-            return Ok(Err(Dropped::Unsigned));
+            .open(&self.crypto, sealed.index.get(), routing.as_bytes(), payload)
+            .map_err(Dropped::Seal)?;
+        let frame = Frame::parse_exact(clear).map_err(Dropped::Malformed)?;
+        let message = Inner::parse(&frame).map_err(Dropped::Malformed)?;
+        let signature = frame.signature(1).ok_or(Dropped::Unsigned)?;
+        if signature.certificate.0 != *channel.peer.certificate() {
+            return Err(Dropped::Unsigned);
         }
-        if let Inner::ErrorAnswer(error) = &message {
-            let code = ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed);
-            let final_word =
-                error.digest.is_some() && !matches!(code, ErrorCode::Failed | ErrorCode::Busy | ErrorCode::Unavailable);
-            if !final_word {
-                return Ok(Err(Dropped::Refused(code)));
-            }
+        self.crypto
+            .verify(channel.peer.public_key(), signature.signed, &signature.signature)
+            .map_err(|_| Dropped::Unsigned)?;
+        let (re, digest) = answers(&message)?;
+        if frame.as_bytes().len() > MAX_ANSWER {
+            return Err(Dropped::TooLong);
         }
-        let Some((re, digest)) = answers(&message) else {
-            return Ok(Err(Dropped::OutOfPlace));
-        };
-        if let Some(expected) = *sign_on {
-            if expected != (re, digest) {
-                return Ok(Err(Dropped::OtherCommand));
-            }
+        if let Some(expected) = self.sign_on {
             let Inner::SignOnAnswer(online) = &message else {
-                return Ok(Err(Dropped::OutOfPlace));
+                return Err(Dropped::OutOfPlace);
             };
-            if online.low_water > memory.next_id {
-                memory.next_id = online.low_water;
-                *must_save = true;
+            if expected != (re, digest) {
+                return Err(Dropped::OtherCommand);
             }
-            *sign_on = None;
-            *event = Waiting::Online;
+            if online.low_water > self.memory.next_id() {
+                self.memory.raise_next_id(online.low_water);
+                self.must_save = true;
+            }
+            self.sign_on = None;
+            self.notice = Some(Notice::Online);
+        } else if self.given_up == Some(digest) {
+            self.given_up = None;
+            return Ok(());
         } else {
-            let of_pending = memory.pending.as_ref().is_some_and(|pending| {
-                Frame::parse_exact(&pending.command)
-                    .is_ok_and(|command| crypto.sha256(&[command.before_signatures()]) == digest.0)
-            });
-            if !of_pending {
-                return Ok(Err(Dropped::OtherCommand));
+            let command = Frame::parse_exact(self.memory.command()).map_err(|_| Dropped::OtherCommand)?;
+            let asked = Inner::parse(&command).map_err(|_| Dropped::OtherCommand)?;
+            if self.crypto.sha256(&[command.before_signatures()]) != digest.0 || !fits(&asked, &message) {
+                return Err(Dropped::OtherCommand);
             }
-            *event = Waiting::Answer;
+            self.answered = true;
+            self.notice = None;
         }
-        answer.clear();
-        answer.extend_from_slice(frame.as_bytes()).map_err(|_| Error::TooLong)?;
+        self.answer.clear();
+        self.answer
+            .extend_from_slice(frame.as_bytes())
+            .map_err(|_| Dropped::TooLong)?;
         self.send_pending();
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// Sends the pending command once a session, as soon as nothing stands before it.
+    /// Seals the pending command once a session, as soon as nothing stands before it.
     fn send_pending(&mut self) {
         let ready = matches!(self.link, Link::Up(_))
             && self.sign_on.is_none()
             && !self.must_save
             && self.outgoing.is_empty()
-            && self.event != Waiting::Answer
-            && !self.repeated;
-        let Some(pending) = self.memory.pending.as_ref().filter(|_| ready) else {
+            && self.memory.is_pending()
+            && !self.answered
+            && !self.sealed;
+        if !ready {
             return;
-        };
-        let parts = [pending.command.as_slice(), &pending.data];
+        }
+        let parts = self.memory.command().iter().chain(self.memory.data());
         let mut length: usize = 0;
-        for part in parts {
-            let end = length.saturating_add(part.len());
-            let Some(place) = self.work.get_mut(length..end) else {
-                return;
-            };
-            place.copy_from_slice(part);
-            length = end;
+        for (to, from) in self.work.iter_mut().zip(parts) {
+            *to = *from;
+            length = length.saturating_add(1);
         }
-        self.repeated = true;
-        if self.seal(length).is_err() {
+        self.sealed = true;
+        if let Err(error) = self.seal(length) {
             // The session has carried all it may: a new one goes on.
-            self.fail(Dropped::OutOfPlace);
+            self.fail(match error {
+                Error::Seal(error) => Dropped::Seal(error),
+                _ => Dropped::TooLong,
+            });
         }
+    }
+
+    /// The pending command, read.
+    fn pending(&self) -> Option<Inner<'_>> {
+        Inner::parse(&Frame::parse_exact(self.memory.command()).ok()?).ok()
+    }
+
+    /// The pending command is waited for no longer: it is done, replaced or given up.
+    fn let_go(&mut self) {
+        if self.sealed {
+            let command = Frame::parse_exact(self.memory.command()).ok();
+            self.given_up = command
+                .filter(|_| !self.answered)
+                .map(|command| Digest(self.crypto.sha256(&[command.before_signatures()])));
+            // If it is sealed and not sent yet, it stays here; the seal's window allows for the gap.
+            self.outgoing.clear();
+        }
+        self.sealed = false;
+        if self.answered {
+            self.answer.zeroize();
+        }
+        self.answered = false;
+        self.must_save = true;
     }
 
     /// The id of a new command, once nothing else is pending.
     fn begin(&mut self) -> Result<TransactionId, Error<D::Error>> {
-        if self.memory.pending.is_some() {
+        if self.memory.is_pending() {
             return Err(Error::Pending);
         }
         self.take_id()
     }
 
     fn take_id(&mut self) -> Result<TransactionId, Error<D::Error>> {
-        let id = self.memory.next_id;
-        self.memory.next_id = id.next().ok_or(Error::IdsExhausted)?;
+        let id = self.memory.next_id();
+        self.memory.raise_next_id(id.next().ok_or(Error::IdsExhausted)?);
         self.must_save = true;
         Ok(id)
     }
@@ -830,38 +868,36 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         Digest(self.crypto.sha256(&[&card.salt, card.track.as_bytes()]))
     }
 
-    /// Signs a command and keeps it, with its D frame, until its answer is known.
+    /// Signs a command and keeps it, with its D frame, in place of what was pending, until its answer is known.
     fn remember<'m, M: Message<'m>>(
         &mut self,
         id: TransactionId,
         command: &M,
         card: Option<&Swiped<'_>>,
     ) -> Result<TransactionId, Error<D::Error>> {
-        let mut pending = Pending {
-            command: Vec::new(),
-            data: Vec::new(),
-        };
-        let signed = sign(command, self.device, self.key, &self.certificate, &mut self.work)?;
-        let octets = self.work.get(..signed.len).unwrap_or_default();
-        pending.command.extend_from_slice(octets).map_err(|_| Error::TooLong)?;
-        if let Some(card) = card {
-            let data = Card {
+        let data = match card {
+            None => None,
+            Some(card) => Some(Card {
                 id,
                 pin_block: None,
                 pin_salt: None,
-                track: Secret::new(Text::new(card.track).map_err(|_| Error::TooLong)?),
-                track_salt: Secret::new(Binary::new(&card.salt).ok_or(Error::TooLong)?),
+                track: Secret::new(Text::new(card.track).map_err(|_| Error::Track)?),
+                track_salt: Secret::new(Binary::new(&card.salt).ok_or(Error::Track)?),
                 extra: Extra::default(),
-            };
-            put(&data, &mut pending.data)?;
-        }
-        self.memory.pending = Some(pending);
-        self.repeated = false;
-        Ok(id)
+            }),
+        };
+        let signed = sign(command, self.device, self.key, &self.certificate, &mut self.work)?;
+        self.let_go();
+        let octets = self.work.get(..signed.len).unwrap_or_default();
+        let kept = self.memory.remember(octets, |out| match &data {
+            None => Some(0),
+            Some(data) => Some(data.encode(out).ok()?.finish().ok()?.as_bytes().len()),
+        });
+        if kept { Ok(id) } else { Err(Error::TooLong) }
     }
 
-    fn answered(&self) -> Option<Answer<'_>> {
-        let command = Frame::parse_exact(&self.memory.pending.as_ref()?.command).ok()?;
+    fn answer(&self) -> Option<Answer<'_>> {
+        let command = Frame::parse_exact(self.memory.command()).ok()?;
         let answer = Frame::parse_exact(&self.answer).ok()?;
         Some(Answer {
             command,
@@ -870,9 +906,6 @@ impl<D: Device, C: Crypto> Core<'_, D, C> {
         })
     }
 }
-
-/// Octets of EDHOC message_3 with our certificate by value, and of the workspace that writing it takes.
-const MAX_MESSAGE_3: usize = 3 * MAX_CERTIFICATE + 320;
 
 struct Signed {
     len: usize,
@@ -922,21 +955,48 @@ fn put<'m, M: Message<'m>, E, const N: usize>(message: &M, out: &mut Vec<u8, N>)
     }
 }
 
-/// Id and digest of the command that a message answers.
-fn answers(message: &Inner<'_>) -> Option<(TransactionId, Digest)> {
+/// Id and digest of the command that a message answers, once and for all.
+fn answers(message: &Inner<'_>) -> Result<(TransactionId, Digest), Dropped> {
     match message {
-        Inner::SignOnAnswer(m) => Some((m.re, m.digest)),
-        Inner::AuthoriseAnswer(m) => Some((m.re, m.digest)),
-        Inner::ReversalAnswer(m) => Some((m.re, m.digest)),
-        Inner::StatusAnswer(m) => Some((m.re, m.digest)),
-        Inner::BalanceAnswer(m) => Some((m.re, m.digest)),
-        Inner::ErrorAnswer(ErrorAnswer {
-            re: Some(re),
-            digest: Some(digest),
-            ..
-        }) => Some((*re, *digest)),
-        _ => None,
+        Inner::SignOnAnswer(m) => Ok((m.re, m.digest)),
+        Inner::AuthoriseAnswer(m) => Ok((m.re, m.digest)),
+        Inner::ReversalAnswer(m) => Ok((m.re, m.digest)),
+        Inner::StatusAnswer(m) => Ok((m.re, m.digest)),
+        Inner::BalanceAnswer(m) => Ok((m.re, m.digest)),
+        Inner::ErrorAnswer(error) => match (code_of(error), error.re, error.digest) {
+            // The same may succeed later, or nobody knows what came of it.
+            (code @ (ErrorCode::Failed | ErrorCode::Busy | ErrorCode::Unavailable), ..) => Err(Dropped::Refused(code)),
+            (_, Some(re), Some(digest)) => Ok((re, digest)),
+            (code, ..) => Err(Dropped::Refused(code)),
+        },
+        _ => Err(Dropped::OutOfPlace),
     }
+}
+
+/// Whether `answer` is one that `command` can have; their digests are compared elsewhere.
+fn fits(command: &Inner<'_>, answer: &Inner<'_>) -> bool {
+    match (command, answer) {
+        (Inner::Authorise(asked), Inner::AuthoriseAnswer(told)) => {
+            let granted = match told.outcome {
+                Outcome::Approved => told.currency == asked.currency && told.amount == asked.amount,
+                Outcome::Partial => told.currency == asked.currency && asked.partial && told.amount < asked.amount,
+                Outcome::Declined => true,
+            };
+            granted && told.re == asked.id
+        }
+        (Inner::Reversal(asked), Inner::ReversalAnswer(told)) => told.re == asked.id && told.original == asked.original,
+        (Inner::Status(asked), Inner::StatusAnswer(told)) => told.re == asked.id && told.original == asked.original,
+        (Inner::Balance(asked), Inner::BalanceAnswer(told)) => told.re == asked.id,
+        (Inner::Authorise(Authorise { id, .. }), Inner::ErrorAnswer(told))
+        | (Inner::Reversal(Reversal { id, .. }), Inner::ErrorAnswer(told))
+        | (Inner::Status(Status { id, .. }), Inner::ErrorAnswer(told))
+        | (Inner::Balance(Balance { id, .. }), Inner::ErrorAnswer(told)) => told.re == Some(*id),
+        _ => false,
+    }
+}
+
+fn code_of(error: &ErrorAnswer<'_>) -> ErrorCode {
+    ErrorCode::from_token(error.code).unwrap_or(ErrorCode::Failed)
 }
 
 fn online(answer: &[u8]) -> Option<SignOnAnswer<'_>> {
