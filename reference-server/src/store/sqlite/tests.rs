@@ -158,11 +158,15 @@ async fn a_sealed_value_moved_to_another_row_or_column_is_refused() {
     tamper(
         &dir,
         "UPDATE vouchers SET sealed_secret = sealed_uri;
-         UPDATE terminals SET sealed_uri = (SELECT t.sealed_uri FROM terminals t
+         CREATE TABLE was_terminals AS SELECT * FROM terminals;
+         UPDATE terminals SET sealed_uri = (SELECT t.sealed_uri FROM was_terminals t
            WHERE t.terminal_index <> terminals.terminal_index LIMIT 1);
-         UPDATE cards SET sealed_pan = (SELECT c.sealed_pan FROM cards c
+         CREATE TABLE was_cards AS SELECT * FROM cards;
+         UPDATE cards SET sealed_pan = (SELECT c.sealed_pan FROM was_cards c
            WHERE c.card_index <> cards.card_index LIMIT 1);
-         UPDATE parties SET sealed_name = (SELECT p.sealed_name FROM parties p WHERE p.party <> parties.party LIMIT 1);",
+         CREATE TABLE was_parties AS SELECT * FROM parties;
+         UPDATE parties SET sealed_name = (SELECT p.sealed_name FROM was_parties p WHERE p.party <> parties.party LIMIT 1);
+         DROP TABLE was_terminals; DROP TABLE was_cards; DROP TABLE was_parties;",
     );
     let store = open(&dir);
     assert!(matches!(
