@@ -417,6 +417,28 @@ async fn pruned_ids_are_too_old_and_never_executed() {
 }
 
 #[tokio::test]
+async fn a_revocation_is_seen_by_the_next_look_up() {
+    let bench = Bench::new().await;
+    let certificate = CertificateRecord {
+        sha256: [7; 32],
+        der: vec![0x30, 7],
+        subject: uri(0),
+        role: "pos".to_owned(),
+        not_after: START + 1_000_000,
+        revoked: None,
+    };
+    let store = &bench.store;
+    assert_eq!(store.certificate([7; 32]).await.unwrap(), None);
+    store.add_certificate(certificate.clone()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(store.certificate([7; 32]).await.unwrap(), Some(certificate.clone()));
+    }
+    let revoked = store.revoke_certificate([7; 32], START).await.unwrap();
+    assert_eq!(revoked.revoked, Some(START));
+    assert_eq!(store.certificate([7; 32]).await.unwrap(), Some(revoked));
+}
+
+#[tokio::test]
 async fn a_voucher_serves_one_request() {
     let bench = Bench::new().await;
     let certificate = |number: u8| CertificateRecord {

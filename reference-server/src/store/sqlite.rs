@@ -8,6 +8,7 @@
 mod books;
 mod directory;
 mod execute;
+mod lately;
 mod open;
 mod rows;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub struct Sqlite {
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
     lock: Mutex<Option<File>>,
+    certificates: Arc<lately::Lately>,
 }
 
 #[derive(Debug, Clone)]
@@ -117,6 +119,7 @@ impl Sqlite {
             threads: Mutex::new(threads),
             stopping,
             lock: Mutex::new(Some(lock)),
+            certificates: Arc::default(),
         })
     }
 
@@ -167,6 +170,7 @@ impl Sqlite {
             // A thread that panicked has dropped its jobs, whose callers were told.
             let _ = thread.join();
         }
+        self.certificates.clear();
         // Last: another process may open the file from here on.
         drop(held(&self.lock).take());
     }
@@ -471,11 +475,23 @@ impl Store for Sqlite {
     }
 
     fn certificate(&self, sha256: [u8; 32]) -> Pending<'_, Option<CertificateRecord>> {
-        self.read(move |db| directory::certificate(db, &sha256))
+        if let Some(record) = self.certificates.get(&sha256) {
+            return Box::pin(core::future::ready(Ok(Some(record))));
+        }
+        let lately = Arc::clone(&self.certificates);
+        self.read(move |db| {
+            let record = directory::certificate(db, &sha256)?;
+            record.iter().for_each(|record| lately.keep(record));
+            Ok(record)
+        })
     }
 
     fn revoke_certificate(&self, sha256: [u8; 32], at: i64) -> Pending<'_, CertificateRecord> {
-        self.write(move |db| directory::revoke_certificate(db, &sha256, at))
+        let lately = Arc::clone(&self.certificates);
+        self.write(move |db| {
+            lately.revoke(sha256);
+            directory::revoke_certificate(db, &sha256, at)
+        })
     }
 
     fn next_issue_number(&self) -> Pending<'_, u32> {
