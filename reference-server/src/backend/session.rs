@@ -12,14 +12,14 @@ use tr_auth::{
     Channel, ConnectionId, Expected, Identity as Credential, MAX_ERROR_MESSAGE, Responder, WaitMessage3, message_buffer,
 };
 use tr_auth_aws_lc::AwsLc;
-use tr_hsm::{Payment, Version};
+use tr_hsm::{Error as _, ErrorKind, Payment, Version};
 use tr_pki::{Certificate, Role, Time as Validity, Verifier};
 use tr_protocol::frame::{Frame, MAX_FRAME, MAX_INNER};
 use tr_protocol::message::{
     Authenticate, AuthenticateAnswer, Card, Class, ErrorAnswer, ErrorCode, Extra, Inner, Message, Outer, Sealed, Step,
 };
 use tr_protocol::value::{Binary, Digest, Identity, Number, TransactionId};
-use tr_track::Track2;
+use tr_track::{Track2, TrackErrorKind};
 use tr_track::card::{Card as OurCard, service_code};
 use zeroize::Zeroizing;
 
@@ -34,18 +34,32 @@ use crate::link::Device;
 use crate::store::{Executed, Pan, SignFailed, Store, Submission};
 use crate::{clock, hsm, init};
 
+/// How many handshakes one connection may begin: each costs the backend a key agreement and a signature, and an honest
+/// device needs one.
+const MAX_HANDSHAKES: u32 = 8;
+/// How many refusals of one connection are logged as warnings; the others are for `debug`.
+const MAX_WARNINGS: u32 = 16;
+
 /// Serves one device until it goes, or says something that ends its connection.
 pub(super) async fn serve(core: Arc<Core>, mut device: Device) {
     let mut session = Session {
         core,
         class: device.class,
         state: State::Fresh,
+        handshakes: 0,
     };
+    let mut warnings: u32 = 0;
     let (channel, peer) = (device.channel, device.peer.clone());
     while let Some(octets) = device.next_frame().await {
         let reply = session.handle(&octets).await;
         if let Some(reason) = &reply.reason {
-            tracing::warn!(channel, %peer, "{reason}");
+            // One connection must not fill the log.
+            warnings = warnings.saturating_add(1);
+            if warnings <= MAX_WARNINGS {
+                tracing::warn!(channel, %peer, "{reason}");
+            } else {
+                tracing::debug!(channel, %peer, "{reason}");
+            }
         }
         if device.answers.send(&reply.frame).await.is_err() || reply.end {
             break;
@@ -62,6 +76,8 @@ struct Session {
     core: Arc<Core>,
     class: Class,
     state: State,
+    /// How many handshakes the connection has begun.
+    handshakes: u32,
 }
 
 enum State {
@@ -142,6 +158,8 @@ impl Session {
         match (core::mem::replace(&mut self.state, State::Fresh), request.step) {
             // A device may begin anew whenever it likes.
             (_, Step::One) => {
+                self.handshakes = self.handshakes.saturating_add(1);
+                anyhow::ensure!(self.handshakes <= MAX_HANDSHAKES, "{MAX_HANDSHAKES} handshakes were begun on one connection");
                 let chain = [core.identity.as_slice()];
                 let signer = hsm::signer(&core.hsm, hsm::IDENTITY);
                 let credential = Credential {
@@ -189,7 +207,8 @@ impl Session {
                 }));
                 authenticate_answer(frame, request, Step::Four, out.get(..length).unwrap_or_default())
             }
-            (_, Step::Error) => Err(anyhow!("the device gave up the handshake")),
+            // An error is never answered with an EDHOC error.
+            (_, Step::Error) => Err(tr_auth::Error::Peer(tr_auth::PeerError::Unspecified).into()),
             _ => Err(anyhow!("a step of the handshake came out of place")),
         }
     }
@@ -322,8 +341,8 @@ impl Session {
                 return self.core.signed_on(&to, &record).map_err(here);
             }
             (Inner::Authorise(sale), Some(card)) => {
-                check_hashes(&card, id, sale.track_hash, sale.pin_hash)?;
-                let (pan, verdict) = self.card(&card);
+                check_data(&card, id, digest, sale.track_hash, sale.pin_hash)?;
+                let (pan, verdict) = self.card(&card).await.map_err(here)?;
                 let amount = i64::try_from(sale.amount.minor_units()).map_err(|error| here(error.into()))?;
                 let asked = Authorise {
                     amount,
@@ -334,8 +353,8 @@ impl Session {
                 (Request::Authorise(asked), pan)
             }
             (Inner::Balance(query), Some(card)) => {
-                check_hashes(&card, id, query.track_hash, query.pin_hash)?;
-                let (pan, verdict) = self.card(&card);
+                check_data(&card, id, digest, query.track_hash, query.pin_hash)?;
+                let (pan, verdict) = self.card(&card).await.map_err(here)?;
                 // A card that cannot be trusted has no balance to tell; an unknown number has none either.
                 (Request::Balance, pan.filter(|_| verdict.is_none()))
             }
@@ -412,51 +431,55 @@ impl Session {
         })
     }
 
-    /// The number of the card, and what is wrong with it apart from what the ledger knows.
-    fn card(&self, card: &Card<'_>) -> (Option<Pan>, Option<Rule>) {
-        let invalid = |pan| (pan, Some(Rule::CheckValue));
+    /// The number of the card, and what is wrong with it apart from what the ledger knows: a stripe that is
+    /// not of our layout, a check value that the HSM does not confirm, or one of a key that the card was not issued under.
+    async fn card(&self, card: &Card<'_>) -> Result<(Option<Pan>, Option<Rule>)> {
         let Ok(track) = Track2::parse(card.track.expose().as_str()) else {
-            return invalid(None);
+            return Ok((None, Some(Rule::CheckValue)));
         };
         let Ok(pan) = Pan::new(track.pan().expose_digits()) else {
-            return invalid(None);
+            return Ok((None, Some(Rule::CheckValue)));
         };
-        let Ok(ours) = OurCard::from_track2(&track) else {
-            return (Some(pan), None);
+        let ours = match OurCard::from_track2(&track) {
+            Ok(ours) => ours,
+            // Another issuer's card is unknown here, which the ledger says.
+            Err(error) if error.kind == TrackErrorKind::Issuer => return Ok((Some(pan), None)),
+            Err(_) => return Ok((Some(pan), Some(Rule::CheckValue))),
         };
-        let digits = ours.expiry().digits();
-        let data = tr_hsm::CardData::new(ours.pan().expose_digits().as_bytes(), &digits, &service_code().digits());
-        let Some((data, version)) = data.ok().zip(Version::new(u32::from(ours.key_version()))) else {
-            return invalid(Some(pan));
+        let version = u32::from(ours.key_version());
+        let issued_under = self.core.store.card(pan.clone()).await?.map(|record| record.check_key_version);
+        let good = issued_under.is_none_or(|issued| issued == version) && self.is_genuine(&ours, version)?;
+        Ok((Some(pan), if good { None } else { Some(Rule::CheckValue) }))
+    }
+
+    /// Whether the HSM confirms the check value. That it cannot be asked is an error, never a card's fault.
+    fn is_genuine(&self, card: &OurCard, version: u32) -> Result<bool> {
+        let digits = card.expiry().digits();
+        let data = tr_hsm::CardData::new(card.pan().expose_digits().as_bytes(), &digits, &service_code().digits());
+        let Some((data, version)) = data.ok().zip(Version::new(version)) else {
+            return Ok(false);
         };
         let key = hsm::CARD_CHECK.at(version);
-        match self
-            .core
-            .hsm
-            .verify_check_value(key, &data, ours.check_value().expose_digits())
-        {
-            Ok(()) => (Some(pan), None),
-            Err(_) => invalid(Some(pan)),
+        match self.core.hsm.verify_check_value(key, &data, card.check_value().expose_digits()) {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                ErrorKind::AuthenticationFailed | ErrorKind::NotFound | ErrorKind::BadInput => Ok(false),
+                _ => Err(error.into()),
+            },
         }
     }
 }
 
-/// The D frame must be the one that the signed command means.
-fn check_hashes(card: &Card<'_>, id: TransactionId, track: Digest, pin: Option<Digest>) -> Result<(), Bad> {
-    let other = || Bad::Sender(anyhow!("the D frame is not the one that the command means"));
-    let salt: [u8; 16] = card.track_salt.expose().array().ok_or_else(other)?;
-    let hash = AwsLc.sha256(&[&salt, card.track.expose().as_str().as_bytes()]);
-    let pin_is_there = card.pin_block.is_some();
-    if card.id != id || hash != track.0 || pin.is_some() != pin_is_there {
-        return Err(other());
+/// The D frame must be the one that the signed command means. PINs are not taken yet: one that came is refused, since
+/// nobody would verify it.
+fn check_data(card: &Card<'_>, id: TransactionId, digest: Digest, track: Digest, pin: Option<Digest>) -> Result<(), Bad> {
+    if pin.is_some() || card.pin_block.is_some() {
+        return Err(Bad::OutOfPlace(id, digest));
     }
-    if let (Some(pin), Some(block), Some(salt)) = (pin, &card.pin_block, &card.pin_salt) {
-        let mut octets = Zeroizing::new(vec![0; block.expose().len()]);
-        let block = block.expose().octets(&mut octets).map_err(|_| other())?;
-        let salt: [u8; 16] = salt.expose().array().ok_or_else(other)?;
-        if AwsLc.sha256(&[&salt, block]) != pin.0 {
-            return Err(other());
-        }
+    let salt: Option<[u8; 16]> = card.track_salt.expose().array();
+    let hash = salt.map(|salt| AwsLc.sha256(&[&salt, card.track.expose().as_str().as_bytes()]));
+    if card.id != id || hash != Some(track.0) {
+        return Err(Bad::Sender(anyhow!("the D frame is not the one that the command means")));
     }
     Ok(())
 }
