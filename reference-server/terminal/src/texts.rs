@@ -28,6 +28,8 @@ pub struct Texts {
     pub swipe_again: &'static str,
     /// The state of an earlier sale: it went through.
     pub was_approved: &'static str,
+    /// A part of it did.
+    pub was_approved_in_part: &'static str,
     /// It did not.
     pub was_declined: &'static str,
     /// It was undone.
@@ -63,10 +65,11 @@ pub const ENGLISH: Texts = Texts {
     would_approve: "{amount} would be approved.",
     reversed: "REVERSED {amount}. The credit is back on the card.",
     nothing_to_reverse: "NOTHING TO REVERSE. The sale took no credit.",
-    unknown: "NO ANSWER YET. Do not hand over the goods; press Retry. The card is charged once at most.",
+    unknown: "NO ANSWER YET. Do not hand over the goods; press Retry, or Cancel to give the sale up. The card is charged once at most.",
     balance: "BALANCE {amount}.",
     swipe_again: "CARD NOT READ. Swipe again.",
     was_approved: "That sale was APPROVED: {amount}, code {code}.",
+    was_approved_in_part: "That sale was APPROVED IN PART: {amount}, code {code}.",
     was_declined: "That sale was DECLINED.",
     was_reversed: "That sale was REVERSED.",
     never_executed: "That sale was NEVER EXECUTED, and never will be.",
@@ -107,10 +110,11 @@ pub const SPANISH: Texts = Texts {
     would_approve: "Se aprobarían {amount}.",
     reversed: "ANULADO {amount}. El crédito vuelve a estar en la tarjeta.",
     nothing_to_reverse: "NADA QUE ANULAR. La venta no tomó crédito.",
-    unknown: "AÚN SIN RESPUESTA. No entregue la mercancía; pulse Reintentar. La tarjeta se carga una vez como máximo.",
+    unknown: "AÚN SIN RESPUESTA. No entregue la mercancía; pulse Reintentar, o Cancelar para abandonar la venta. La tarjeta se carga una vez como máximo.",
     balance: "SALDO {amount}.",
     swipe_again: "TARJETA NO LEÍDA. Pásela otra vez.",
     was_approved: "Esa venta fue APROBADA: {amount}, código {code}.",
+    was_approved_in_part: "Esa venta fue APROBADA EN PARTE: {amount}, código {code}.",
     was_declined: "Esa venta fue DENEGADA.",
     was_reversed: "Esa venta fue ANULADA.",
     never_executed: "Esa venta NUNCA SE EJECUTÓ, ni se ejecutará.",
@@ -161,6 +165,7 @@ mod tests {
             (ENGLISH.balance, SPANISH.balance),
             (ENGLISH.would_approve, SPANISH.would_approve),
             (ENGLISH.was_approved, SPANISH.was_approved),
+            (ENGLISH.was_approved_in_part, SPANISH.was_approved_in_part),
         ] {
             for place in ["{amount}", "{rest}", "{code}"] {
                 assert_eq!(

@@ -215,9 +215,19 @@ impl<'w> Backend<'w> {
 
     pub(crate) fn sign_as<'m, M: Message<'m>>(&self, message: &M, certificate: &[u8; 32]) -> Vec<u8> {
         let mut buffer = [0; MAX_INNER];
-        let signing = message.encode(&mut buffer).unwrap().sign(&Digest(*certificate)).unwrap();
+        let signing = message
+            .encode(&mut buffer)
+            .unwrap()
+            .sign(&Digest(*certificate))
+            .unwrap();
         let signature = self.world.backend_key.sign(signing.message()).unwrap();
-        signing.append(&signature).unwrap().finish().unwrap().as_bytes().to_vec()
+        signing
+            .append(&signature)
+            .unwrap()
+            .finish()
+            .unwrap()
+            .as_bytes()
+            .to_vec()
     }
 
     /// Seals frames into the session, asked or not.
@@ -263,5 +273,11 @@ pub(crate) fn digest(frame: &Frame<'_>) -> Digest {
 
 pub(crate) fn encode<'m, M: Message<'m>>(message: &M) -> Vec<u8> {
     let mut buffer = [0; MAX_FRAME];
-    message.encode(&mut buffer).unwrap().finish().unwrap().as_bytes().to_vec()
+    message
+        .encode(&mut buffer)
+        .unwrap()
+        .finish()
+        .unwrap()
+        .as_bytes()
+        .to_vec()
 }

@@ -97,7 +97,13 @@ impl Device for TestDevice {
             .ok_or(DeviceError(ErrorKind::BadInput))?;
         out.copy_from_slice(sealed.ciphertext);
         RustCrypto
-            .open(&[9; 32], sealed.nonce, &[&sealed.head[..], aad].concat(), out, sealed.tag)
+            .open(
+                &[9; 32],
+                sealed.nonce,
+                &[&sealed.head[..], aad].concat(),
+                out,
+                sealed.tag,
+            )
             .map_err(|_| DeviceError(ErrorKind::AuthenticationFailed))?;
         Ok(out)
     }

@@ -150,6 +150,11 @@ impl<'d> Shell<'d> {
         frame.is_some()
     }
 
+    /// The oldest frame on its way to the terminal.
+    pub(crate) fn take_down(&mut self) -> Vec<u8> {
+        self.down.pop_front().unwrap()
+    }
+
     /// An honest line, until nothing moves any more.
     pub(crate) fn settle(&mut self) {
         loop {
@@ -275,7 +280,10 @@ fn happen(shell: &mut Shell<'_>, what: Happens) {
         Happens::Cancel => {
             if shell.terminal.cancel(ReversalReason::Timeout, time()).is_ok() {
                 shell.shown = false;
-                assert!(shell.terminal.pending().unwrap().1.is_empty(), "card data outlives its command");
+                assert!(
+                    shell.terminal.pending().unwrap().1.is_empty(),
+                    "card data outlives its command"
+                );
             }
         }
         Happens::Forget => {

@@ -1,9 +1,5 @@
 //! The terminal against a backend made of the same crates, over a line that does what lines do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on fails"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod backend;
 mod device;
