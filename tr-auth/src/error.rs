@@ -225,7 +225,7 @@ impl core::error::Error for Error {}
 impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unspecified => f.write_str("no reason given"),
+            Self::Unspecified => f.write_str("the reason is in its log only"),
             Self::WrongSuite => f.write_str("it does not take our cipher suite"),
             Self::UnknownCredential => f.write_str("it does not know our credential"),
             Self::Other(code) => write!(f, "error code {code}"),
