@@ -13,7 +13,7 @@ use tr_protocol::message::{ReversalResult, State, rule};
 use tr_protocol::value::TransactionId;
 use tr_terminal::memory::Memory;
 
-use crate::world::{CREDIT, Part, Process, World, memory, online, reversal, sale, status, urn, wait_for};
+use crate::world::{CREDIT, Part, Process, World, memory, online, reversal, sale, settle, status, urn, wait_for};
 
 const AMOUNT: i64 = 12_50;
 
@@ -111,7 +111,7 @@ impl Crashed {
     async fn repeat(&self) -> Settled {
         let mut till = self.pos.shell().unwrap();
         assert!(till.is_pending());
-        till.settle().await.unwrap()
+        settle(&mut till).await
     }
 
     fn debited(&self) {
@@ -124,7 +124,7 @@ impl Crashed {
         let mut till = self.pos.shell().unwrap();
         let late = memory(&till);
         till.cancel().unwrap();
-        let first = till.settle().await.unwrap();
+        let first = settle(&mut till).await;
         drop(till);
         let (balance, entries) = self.books;
         let (outcome, new_entries) = match self.stands {
@@ -144,7 +144,7 @@ impl Crashed {
         let mut till = self.pos.shell_with(self.before.clone()).unwrap();
         online(&mut till).await;
         till.prepare(&Task::Status(self.sale)).unwrap();
-        let told = status(&till.settle().await.unwrap());
+        let told = status(&settle(&mut till).await);
         drop(till);
         match &self.answer {
             Some(answer) => {
@@ -164,7 +164,7 @@ impl Crashed {
     /// The sale arrives after all: its stored answer, or a refusal for ever.
     async fn arrives_late(&self, late: Memory) {
         let mut till = self.pos.shell_with(late).unwrap();
-        let settled = till.settle().await.unwrap();
+        let settled = settle(&mut till).await;
         match &self.answer {
             Some(answer) => assert_eq!(answer, settled.answer.as_bytes()),
             None => assert_eq!(sale(&settled), (Outcome::Declined, 0, Some(rule::TOMBSTONE.to_owned()))),
@@ -221,7 +221,7 @@ async fn gateway_killed_while_it_waits_for_the_backend_then_retry() {
     wait_for("the sale is decided", || world.state().1 > books.1).await;
     world.start(Part::Gateway, &[]);
     let mut till = pos.shell().unwrap();
-    let settled = till.settle().await.unwrap();
+    let settled = settle(&mut till).await;
     assert_eq!(sale(&settled), (Outcome::Approved, 12_50, None));
     assert_eq!(world.state(), (books.0 - AMOUNT, books.1 + 1));
 }
@@ -237,7 +237,7 @@ async fn gateway_killed_while_nothing_happens_then_the_next_sale_needs_no_help()
     world.start(Part::Gateway, &[]);
     // The terminal still believes in its old connection.
     till.prepare(&world.pay(AMOUNT)).unwrap();
-    let settled = till.settle().await.unwrap();
+    let settled = settle(&mut till).await;
     assert_eq!(sale(&settled), (Outcome::Approved, 12_50, None));
     assert_eq!(world.state(), (books.0 - AMOUNT, books.1 + 1));
 }
@@ -278,11 +278,11 @@ async fn terminal_killed_after_it_stored_its_command_then_cancelled() {
     let mut till = pos.shell().unwrap();
     let late = memory(&till);
     till.cancel().unwrap();
-    let settled = till.settle().await.unwrap();
+    let settled = settle(&mut till).await;
     assert_eq!(reversal(&settled), ReversalResult::NeverExecuted);
     till.acknowledge().unwrap();
     let mut till = pos.shell_with(late).unwrap();
-    let settled = till.settle().await.unwrap();
+    let settled = settle(&mut till).await;
     assert_eq!(sale(&settled), (Outcome::Declined, 0, Some(rule::TOMBSTONE.to_owned())));
     assert_eq!(world.state(), books);
 }
@@ -295,11 +295,11 @@ async fn terminal_that_lost_its_power_with_the_answer_gets_the_same_one() {
     let mut till = pos.shell().unwrap();
     online(&mut till).await;
     till.prepare(&world.pay(AMOUNT)).unwrap();
-    let first = till.settle().await.unwrap();
+    let first = settle(&mut till).await;
     let receipt = std::fs::read(first.receipt.as_ref().unwrap()).unwrap();
     drop(till);
     let mut till = pos.shell().unwrap();
-    let second = till.settle().await.unwrap();
+    let second = settle(&mut till).await;
     till.acknowledge().unwrap();
     assert_eq!((first.command, first.answer), (second.command, second.answer));
     assert_eq!(std::fs::read(second.receipt.unwrap()).unwrap(), receipt);
@@ -322,7 +322,7 @@ async fn living_terminal_settles_by_itself_when_the_backend_comes_back() {
     world.kill(Part::Backend);
     world.start(Part::Backend, &[]);
     // The same terminal, on the connection that it has.
-    let settled = till.settle().await.unwrap();
+    let settled = settle(&mut till).await;
     till.acknowledge().unwrap();
     assert_eq!(sale(&settled), (Outcome::Approved, 12_50, None));
     assert_eq!(world.state().0, CREDIT - AMOUNT);

@@ -3,7 +3,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::missing_docs_in_private_items,
-    reason = "tests measure time, and say what they do by their names"
+    clippy::unwrap_used,
+    reason = "tests measure time, fail where they stand, and say what they do by their names"
 )]
 
 mod crash;

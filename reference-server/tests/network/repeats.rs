@@ -10,8 +10,8 @@ use tr_protocol::value::TransactionId;
 
 use crate::site::{PASSPHRASE, Ran};
 use crate::world::{
-    CREDIT, Card, Part, Process, World, balance, error, memory, online, pending, reversal, sale, set_number, status,
-    urn,
+    CREDIT, Card, Part, Process, World, balance, error, memory, online, pending, reversal, sale, set_number, settle,
+    status, urn,
 };
 
 const DAY: u64 = 86_400;
@@ -38,24 +38,24 @@ async fn repeat_gets_its_stored_answer_though_the_account_has_been_emptied() {
     let mut till = one.shell().unwrap();
     online(&mut till).await;
     till.prepare(&pay(&card, 4_00, false)).unwrap();
-    let first = till.settle().await.unwrap();
+    let first = settle(&mut till).await;
     assert_eq!(sale(&first), (Outcome::Approved, 4_00, None));
     drop(till);
 
     let mut other = two.shell().unwrap();
     online(&mut other).await;
     other.prepare(&pay(&card, 6_00, false)).unwrap();
-    assert_eq!(sale(&other.settle().await.unwrap()), (Outcome::Approved, 6_00, None));
+    assert_eq!(sale(&settle(&mut other).await), (Outcome::Approved, 6_00, None));
     other.acknowledge().unwrap();
     assert_eq!(of(&card, &world), 0);
 
     let mut till = one.shell().unwrap();
-    let second = till.settle().await.unwrap();
+    let second = settle(&mut till).await;
     assert_eq!((&first.command, &first.answer), (&second.command, &second.answer));
     till.acknowledge().unwrap();
     // It is the repeat that is answered so, and not every sale.
     till.prepare(&pay(&card, 4_00, false)).unwrap();
-    let (outcome, _, because) = sale(&till.settle().await.unwrap());
+    let (outcome, _, because) = sale(&settle(&mut till).await);
     assert_eq!((outcome, because.as_deref()), (Outcome::Declined, Some(rule::BALANCE)));
     assert_eq!(of(&card, &world), 0);
 }
@@ -140,7 +140,7 @@ async fn changed_repeat_under_the_same_id_is_an_error_of_its_own() {
     let before = memory(&till);
     online(&mut till).await;
     let id = till.prepare(&world.pay(4_00)).unwrap();
-    let first = till.settle().await.unwrap();
+    let first = settle(&mut till).await;
     let sold = memory(&till);
     drop(till);
     let books = world.state();
@@ -149,13 +149,13 @@ async fn changed_repeat_under_the_same_id_is_an_error_of_its_own() {
     let mut clone = pos.shell_with(before).unwrap();
     online(&mut clone).await;
     assert_eq!(clone.prepare(&world.pay(9_00)).unwrap(), id);
-    let changed = clone.settle().await.unwrap();
+    let changed = settle(&mut clone).await;
     assert_eq!(error(&changed), "changed-repeat");
     drop(clone);
     assert_eq!(world.state(), books);
 
     let mut till = pos.shell_with(sold).unwrap();
-    let again = till.settle().await.unwrap();
+    let again = settle(&mut till).await;
     assert_eq!((first.command, first.answer), (again.command, again.answer));
     assert_eq!(world.state(), books);
 }
@@ -170,12 +170,12 @@ async fn reversal_before_its_sale_tombstones_the_id() {
     till.prepare(&world.pay(4_00)).unwrap();
     let late = memory(&till);
     till.cancel().unwrap();
-    assert_eq!(reversal(&till.settle().await.unwrap()), ReversalResult::NeverExecuted);
+    assert_eq!(reversal(&settle(&mut till).await), ReversalResult::NeverExecuted);
     drop(till);
     let mut refusals = Vec::new();
     for _ in 0..2 {
         let mut till = pos.shell_with(late.clone()).unwrap();
-        let refused = till.settle().await.unwrap();
+        let refused = settle(&mut till).await;
         let because = Some(rule::TOMBSTONE.to_owned());
         assert_eq!(sale(&refused), (Outcome::Declined, 0, because));
         refusals.push(refused.answer);
@@ -192,17 +192,17 @@ async fn second_reversal_has_no_second_effect() {
     online(&mut till).await;
     let (start, entries) = world.state();
     let id = till.prepare(&world.pay(4_00)).unwrap();
-    till.settle().await.unwrap();
+    settle(&mut till).await;
     till.acknowledge().unwrap();
     assert_eq!(world.state(), (start - 4_00, entries + 1));
     for outcome in [ReversalResult::Reversed, ReversalResult::AlreadyReversed] {
         till.prepare(&Task::Reverse(id)).unwrap();
-        assert_eq!(reversal(&till.settle().await.unwrap()), outcome);
+        assert_eq!(reversal(&settle(&mut till).await), outcome);
         till.acknowledge().unwrap();
         assert_eq!(world.state(), (start, entries + 2));
     }
     till.prepare(&Task::Status(id)).unwrap();
-    assert_eq!(status(&till.settle().await.unwrap()).0, State::Reversed);
+    assert_eq!(status(&settle(&mut till).await).0, State::Reversed);
 }
 
 #[tokio::test]
@@ -220,13 +220,13 @@ async fn status_of_an_unseen_id_tombstones_it() {
     online(&mut till).await;
     for _ in 0..2 {
         till.prepare(&Task::Status(id)).unwrap();
-        let told = status(&till.settle().await.unwrap());
+        let told = status(&settle(&mut till).await);
         assert_eq!(told, (State::NeverExecuted, None, None));
         till.acknowledge().unwrap();
     }
     drop(till);
     let mut till = pos.shell_with(late).unwrap();
-    let refused = till.settle().await.unwrap();
+    let refused = settle(&mut till).await;
     let because = Some(rule::TOMBSTONE.to_owned());
     assert_eq!(sale(&refused), (Outcome::Declined, 0, because));
     assert_eq!(world.state(), books);
@@ -237,7 +237,7 @@ async fn drain(till: &mut Shell<'_>, card: &Card, amount: i64, partial: bool) ->
     let mut taken = 0;
     loop {
         till.prepare(&pay(card, amount, partial)).unwrap();
-        let (outcome, amount, because) = sale(&till.settle().await.unwrap());
+        let (outcome, amount, because) = sale(&settle(till).await);
         till.acknowledge().unwrap();
         taken += amount;
         if outcome == Outcome::Declined {
@@ -274,8 +274,7 @@ async fn one_command_in_two_sessions_at_once_is_debited_once() {
     online(&mut one).await;
     one.prepare(&world.pay(4_00)).unwrap();
     let mut two = twin.shell_with(memory(&one)).unwrap();
-    let (first, second) = tokio::join!(one.settle(), two.settle());
-    let (first, second) = (first.unwrap(), second.unwrap());
+    let (first, second) = tokio::join!(settle(&mut one), settle(&mut two));
     assert_eq!((first.command, first.answer), (second.command, second.answer));
     assert_eq!(world.state(), (books.0 - 4_00, books.1 + 1));
 }

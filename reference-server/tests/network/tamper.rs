@@ -8,7 +8,7 @@ use tr_protocol::frame::Frame;
 use tr_protocol::lifecycle::Outcome;
 
 use crate::site::{PASSPHRASE, copy};
-use crate::world::{CREDIT, Part, World, memory, online, pending, sale, urn};
+use crate::world::{CREDIT, Part, World, memory, online, pending, sale, settle, urn};
 
 const AMOUNT: i64 = 12_50;
 /// Connections at once.
@@ -56,7 +56,7 @@ impl Sale {
     async fn honest(mut self) {
         assert_eq!(self.world.state(), self.books);
         let mut till = self.pos.shell().unwrap();
-        let settled = till.settle().await.unwrap();
+        let settled = settle(&mut till).await;
         assert_eq!(sale(&settled), (Outcome::Approved, 12_50, None));
         assert_eq!(self.world.state(), (CREDIT - AMOUNT, self.books.1 + 1));
         self.world.stop(Part::Gateway);

@@ -1,7 +1,7 @@
 //! A network whose programs are started, stopped and killed one by one, and points of sale that talk to them.
 
 use core::time::Duration;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -18,7 +18,7 @@ use tr_terminal::memory::Memory;
 use crate::site::{PASSPHRASE, Site, eventually, field, set};
 
 /// What the card of the network holds at first, in minor units.
-pub(crate) const CREDIT: i64 = 200_00;
+pub(crate) const CREDIT: i64 = 20_000;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -122,7 +122,7 @@ impl World {
     pub(crate) fn start(&mut self, part: Part, environment: &[(&str, &str)]) {
         let name = part.name();
         let out = self.site.file(&format!("{name}.out"));
-        let log = OpenOptions::new().append(true).create(true).open(self.log_file(part));
+        let log = File::create(self.log_file(part));
         let mut command = self.site.command(&[name, "--log", "info", "--until-stdin-closes"]);
         command
             .envs(environment.iter().copied())
@@ -136,6 +136,10 @@ impl World {
             fs::read_to_string(&out).unwrap().contains("listening")
         });
         *self.part(part) = Some(process);
+        if part == Part::Gateway && self.backend.is_some() {
+            let links = |text: &str| text.matches("the link to the backend is up").count();
+            eventually("the link", || links(&self.log(part)) > 0);
+        }
     }
 
     /// Starts a program that stands still for ever when it comes to a point.
@@ -272,6 +276,17 @@ pub(crate) async fn online(shell: &mut Shell<'_>) {
     while let Err(error) = shell.connect().await {
         assert!(Instant::now() < deadline, "{error:#}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Sends what is pending until it is answered, however long the gateway takes to find its backend again.
+pub(crate) async fn settle(shell: &mut Shell<'_>) -> Settled {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match shell.settle().await {
+            Ok(settled) => return settled,
+            Err(error) => assert!(Instant::now() < deadline, "{error:#}"),
+        }
     }
 }
 
