@@ -4,6 +4,7 @@
 //! One request and one answer a connection, each a line of JSON. Requests hold names and amounts, answers may hold a
 //! card's tracks or a voucher: none of it is logged.
 
+use core::time::Duration;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -26,8 +27,8 @@ use crate::ledger::{Account, month_number};
 use crate::store::{IssueCard, Load, NewVoucher, Pan, Store};
 use crate::{clock, hsm, init};
 
-/// Longest request or answer, in octets.
-const MAX_LINE: u64 = 4 * 1024 * 1024;
+/// Longest request, in octets. Answers have no limit: they come from the backend itself.
+const MAX_REQUEST: u64 = 64 * 1024;
 /// Years a card is good for.
 const CARD_YEARS: i16 = 3;
 /// Seconds of an hour.
@@ -109,6 +110,8 @@ pub enum Told {
 pub struct IssuedCard {
     /// Its account.
     pub account: i64,
+    /// Why the credit that was asked for is not on it.
+    pub credit_error: Option<String>,
     /// Track 1, sentinels included.
     pub track1: Zeroizing<String>,
     /// Track 2, sentinels included.
@@ -267,19 +270,21 @@ impl Core {
                 now,
             };
             let record = self.store.issue_card(issue).await?;
+            let mut credit_error = None;
             if let Some(amount) = credit {
                 let reference = format!("issue-{}", record.account);
-                self.store
-                    .load(Load {
-                        reference,
-                        company,
-                        credits: vec![(record.account, amount)],
-                        now,
-                    })
-                    .await?;
+                let load = Load {
+                    reference,
+                    company,
+                    credits: vec![(record.account, amount)],
+                    now,
+                };
+                // The card is there, and its tracks are told now or never.
+                credit_error = self.store.load(load).await.err().map(|error| error.to_string());
             }
             return Ok(IssuedCard {
                 account: record.account,
+                credit_error,
                 track1: Zeroizing::new(made.track1(name).to_framed().expose_text().to_string()),
                 track2: Zeroizing::new(made.track2().to_framed().expose_text().to_string()),
             });
@@ -381,7 +386,15 @@ pub async fn serve(core: Arc<Core>) -> Result<()> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let _remove = RemoveOnDrop(path);
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: the backend must not end for that.
+                tracing::warn!(%error, "an administration connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             if let Err(error) = answer(&core, stream).await {
@@ -403,7 +416,7 @@ impl Drop for RemoveOnDrop {
 async fn answer(core: &Core, stream: UnixStream) -> Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Zeroizing::new(String::new());
-    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
     let told = match serde_json::from_str(&line) {
         Ok(ask) => core.administer(ask).await,
         Err(error) => Told::Error(format!("the request cannot be read: {error}")),
@@ -445,7 +458,7 @@ async fn over_socket(stream: UnixStream, ask: &Ask) -> Result<Told> {
     text.push(b'\n');
     write.write_all(&text).await?;
     let mut line = Zeroizing::new(String::new());
-    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    BufReader::new(read).read_line(&mut line).await?;
     serde_json::from_str(&line)
         .context("the backend went away before it answered: look whether it still runs, then ask again")
 }

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use tr_protocol::lifecycle::Outcome;
-use tr_protocol::message::{AuthoriseAnswer, Inner, ReversalResult, State};
+use tr_protocol::message::{AuthoriseAnswer, Inner, ReversalResult, State, StatusAnswer};
+use tr_protocol::value::{Amount, Currency};
 use tr_terminal::texts::{ENGLISH, SPANISH, Texts};
 
 use crate::cli::Language;
@@ -26,53 +27,27 @@ pub const fn texts(language: Language) -> &'static Texts {
     }
 }
 
-/// An answer in one line or two. `asked` is the amount of a sale, for the rest that is to be paid otherwise.
+/// An answer to a command, in one line or two.
 ///
 /// # Errors
 /// When an amount is larger than any ledger's.
-pub fn words(texts: &Texts, answer: &Inner<'_>, asked: Option<i64>) -> Result<(String, Verdict)> {
+pub fn words(texts: &Texts, command: &Inner<'_>, answer: &Inner<'_>) -> Result<(String, Verdict)> {
     Ok(match answer {
-        Inner::AuthoriseAnswer(answer) => sale(texts, answer, asked)?,
-        Inner::ReversalAnswer(answer) => match (answer.outcome, answer.amount, answer.currency) {
-            (ReversalResult::Reversed, Some(amount), Some(currency)) => (
-                texts
-                    .reversed
-                    .replace("{amount}", &amount_text(amount, currency.as_str())?),
-                Verdict::Done,
-            ),
-            (ReversalResult::AlreadyReversed, ..) => (texts.was_reversed.to_owned(), Verdict::Done),
-            (ReversalResult::NeverExecuted, ..) => (texts.never_executed.to_owned(), Verdict::Done),
-            (ReversalResult::WasDeclined, ..) => (texts.nothing_to_reverse.to_owned(), Verdict::Done),
-            (ReversalResult::TooOld, ..) => (texts.too_old.to_owned(), Verdict::Declined),
-            _ => (
-                format!("{} ({})", texts.refused, answer.outcome.as_str()),
-                Verdict::Declined,
-            ),
-        },
-        Inner::StatusAnswer(answer) => {
-            let text = match answer.state {
-                State::Approved | State::Partial => {
-                    let amount = match (answer.amount, answer.currency) {
-                        (Some(amount), Some(currency)) => amount_text(amount, currency.as_str())?,
-                        _ => String::new(),
-                    };
-                    let code = answer.code.as_ref().map_or("", |code| code.as_str());
-                    texts.was_approved.replace("{amount}", &amount).replace("{code}", code)
-                }
-                State::Declined => texts.was_declined.to_owned(),
-                State::Reversed | State::Reversal => texts.was_reversed.to_owned(),
-                State::NeverExecuted => texts.never_executed.to_owned(),
-                State::TooOld => texts.too_old.to_owned(),
+        Inner::AuthoriseAnswer(answer) => {
+            // What was asked is what was signed, whoever asks for the answer now.
+            let asked = match command {
+                Inner::Authorise(command) => command.amount,
+                _ => answer.amount,
             };
-            (text, Verdict::Done)
+            sale(texts, answer, asked)?
         }
+        Inner::ReversalAnswer(answer) => reversal(texts, answer.outcome, answer.amount.zip(answer.currency))?,
+        Inner::StatusAnswer(answer) => status(texts, answer)?,
         Inner::BalanceAnswer(answer) => match (answer.balance, answer.rule) {
-            (Some(balance), _) => (
-                texts
-                    .balance
-                    .replace("{amount}", &amount_text(balance, answer.currency.as_str())?),
-                Verdict::Done,
-            ),
+            (Some(balance), _) => {
+                let amount = amount_text(balance, answer.currency.as_str())?;
+                (texts.balance.replace("{amount}", &amount), Verdict::Done)
+            }
             (None, rule) => {
                 let reason = texts.reason(rule.map_or("", |rule| rule.as_str()));
                 (format!("{} {reason}", texts.declined), Verdict::Declined)
@@ -86,7 +61,7 @@ pub fn words(texts: &Texts, answer: &Inner<'_>, asked: Option<i64>) -> Result<(S
     })
 }
 
-fn sale(texts: &Texts, answer: &AuthoriseAnswer<'_>, asked: Option<i64>) -> Result<(String, Verdict)> {
+fn sale(texts: &Texts, answer: &AuthoriseAnswer<'_>, asked: Amount) -> Result<(String, Verdict)> {
     let currency = answer.currency.as_str();
     let amount = amount_text(answer.amount, currency)?;
     let code = answer.code.as_ref().map_or("", |code| code.as_str());
@@ -95,9 +70,8 @@ fn sale(texts: &Texts, answer: &AuthoriseAnswer<'_>, asked: Option<i64>) -> Resu
     Ok(match answer.outcome {
         Outcome::Approved => (filled(texts.approved), Verdict::Done),
         Outcome::Partial => {
-            let paid = i64::try_from(answer.amount.minor_units())?;
-            let rest = asked.map(|asked| asked.saturating_sub(paid)).unwrap_or_default();
-            let rest = format!("{} {currency}", crate::money::format(rest, currency));
+            let rest = asked.minor_units().saturating_sub(answer.amount.minor_units());
+            let rest = amount_text(Amount::new(rest).unwrap_or(Amount::ZERO), currency)?;
             let text = filled(texts.approved_in_part).replace("{rest}", &rest);
             (format!("{text} {}", reason.unwrap_or_default()), Verdict::Done)
         }
@@ -110,4 +84,52 @@ fn sale(texts: &Texts, answer: &AuthoriseAnswer<'_>, asked: Option<i64>) -> Resu
             (text, Verdict::Declined)
         }
     })
+}
+
+fn reversal(texts: &Texts, outcome: ReversalResult, back: Option<(Amount, Currency)>) -> Result<(String, Verdict)> {
+    Ok(match outcome {
+        ReversalResult::Reversed => {
+            let amount = back
+                .map(|(amount, currency)| amount_text(amount, currency.as_str()))
+                .transpose()?;
+            (
+                texts.reversed.replace("{amount}", &amount.unwrap_or_default()),
+                Verdict::Done,
+            )
+        }
+        ReversalResult::AlreadyReversed => (texts.was_reversed.to_owned(), Verdict::Done),
+        ReversalResult::NeverExecuted => (texts.never_executed.to_owned(), Verdict::Done),
+        ReversalResult::WasDeclined => (texts.nothing_to_reverse.to_owned(), Verdict::Done),
+        ReversalResult::TooOld => (texts.too_old.to_owned(), Verdict::Declined),
+        ReversalResult::NotReversible | ReversalResult::Refused => {
+            (format!("{} ({})", texts.refused, outcome.as_str()), Verdict::Declined)
+        }
+    })
+}
+
+/// A status is an answer, whatever it says: it was given.
+fn status(texts: &Texts, answer: &StatusAnswer<'_>) -> Result<(String, Verdict)> {
+    let amount = match answer.amount.zip(answer.currency) {
+        Some((amount, currency)) => amount_text(amount, currency.as_str())?,
+        None => String::new(),
+    };
+    let code = answer.code.as_ref().map_or("", |code| code.as_str());
+    let filled = |text: &str| text.replace("{amount}", &amount).replace("{code}", code);
+    let text = match answer.state {
+        State::Approved => filled(texts.was_approved),
+        State::Partial => filled(texts.was_approved_in_part),
+        State::Declined => texts.was_declined.to_owned(),
+        State::Reversed => texts.was_reversed.to_owned(),
+        State::NeverExecuted => texts.never_executed.to_owned(),
+        State::TooOld => texts.too_old.to_owned(),
+        State::Reversal => {
+            let outcome = answer.outcome.unwrap_or(ReversalResult::Refused);
+            // What came back stands in the reversal's own receipt, not in its status.
+            return Ok(match outcome {
+                ReversalResult::Reversed => (texts.was_reversed.to_owned(), Verdict::Done),
+                other => (reversal(texts, other, None)?.0, Verdict::Done),
+            });
+        }
+    };
+    Ok((text, Verdict::Done))
 }

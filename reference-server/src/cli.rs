@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use zeroize::Zeroizing;
 
 /// An open closed-loop payment network for meal vouchers.
 #[derive(Debug, Parser)]
@@ -103,7 +104,31 @@ pub struct Passphrase {
         env = "TR_NET_PASSPHRASE",
         hide_env_values = true
     )]
-    pub from_environment: Option<String>,
+    pub from_environment: Option<Hidden>,
+}
+
+/// A secret word of the command line or the environment: not shown by `Debug`.
+#[derive(Clone)]
+pub struct Hidden(Zeroizing<String>);
+
+impl Hidden {
+    /// The word.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Hidden {
+    fn from(word: String) -> Self {
+        Hidden(Zeroizing::new(word))
+    }
+}
+
+impl core::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
 }
 
 /// `demo`.
@@ -304,9 +329,9 @@ pub struct EnrolPos {
     #[command(flatten)]
     /// The terminal.
     pub pos: PosDir,
-    /// The voucher, as `enrol voucher` printed it.
-    #[arg(long, value_name = "TEXT")]
-    pub voucher: String,
+    /// The voucher, as `enrol voucher` printed it; from the environment it does not show among the running programs.
+    #[arg(long, value_name = "TEXT", env = "TR_NET_VOUCHER", hide_env_values = true)]
+    pub voucher: Hidden,
     /// SHA-256 of the root certificate, as `enrol voucher` printed it.
     #[arg(long, value_name = "HEX")]
     pub root: String,
@@ -314,8 +339,8 @@ pub struct EnrolPos {
     #[arg(long, value_name = "FILE")]
     pub handout: PathBuf,
     /// The handout's code, as `enrol voucher` printed it.
-    #[arg(long, value_name = "TEXT")]
-    pub code: String,
+    #[arg(long, value_name = "TEXT", env = "TR_NET_CODE", hide_env_values = true)]
+    pub code: Hidden,
     /// The gateway.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7710")]
     pub gateway: SocketAddr,
@@ -326,8 +351,10 @@ pub struct EnrolPos {
 pub enum Pos {
     /// Read a swipe and pay.
     Swipe(Swipe),
-    /// Ask what became of the command that has no answer yet, by repeating it.
+    /// Get the answer of the command that has none yet, by repeating it.
     Retry(PosOnly),
+    /// Give up the sale that has no answer yet: it is undone, or never executed.
+    Cancel(PosOnly),
     /// Undo a sale.
     Reverse(Original),
     /// Ask what became of a sale.

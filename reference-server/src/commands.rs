@@ -66,7 +66,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
 fn passphrase(from: &Passphrase) -> Result<Zeroizing<String>> {
     config::passphrase(
         from.passphrase_file.as_deref(),
-        from.from_environment.as_deref(),
+        from.from_environment.as_ref().map(cli::Hidden::expose),
         "Passphrase of the key store: ",
     )
 }
@@ -253,6 +253,12 @@ async fn issue_card(args: &cli::IssueCard) -> Result<()> {
         swipe::write_wav(path, &card.track1, &card.track2)?;
         ui::line(format!("swipe    {}", path.display()));
     }
+    if let Some(error) = card.credit_error {
+        bail!(
+            "the card was issued without its credit ({error}): load it with `tr-net card load --account {}`",
+            card.account
+        );
+    }
     Ok(())
 }
 
@@ -316,10 +322,10 @@ async fn voucher(args: &cli::EnrolVoucher) -> Result<()> {
 
 async fn enrol(args: &cli::EnrolPos) -> Result<()> {
     let handover = Handover {
-        voucher: &args.voucher,
+        voucher: args.voucher.expose(),
         root: &args.root,
         handout: &args.handout,
-        code: &args.code,
+        code: args.code.expose(),
         gateway: args.gateway,
     };
     let pos = Pos::enrol(&args.pos.pos, &passphrase(&args.pos.passphrase)?, &handover).await?;
@@ -346,9 +352,9 @@ async fn pos(command: cli::Pos) -> Result<ExitCode> {
                 partial: args.partial,
                 track: &track,
             })?;
-            let (code, settled) = finish(&mut shell, args.language, Some(amount)).await?;
-            if let (Some(to), Some(settled)) = (&args.receipt, settled) {
-                let from = settled.receipt.context("there is no receipt")?;
+            let (code, settled) = finish(&mut shell, args.language).await?;
+            let receipt = settled.and_then(|settled| settled.receipt);
+            if let (Some(to), Some(from)) = (&args.receipt, receipt) {
                 config::write_private(to, &std::fs::read(from)?)?;
             }
             Ok(code)
@@ -358,10 +364,23 @@ async fn pos(command: cli::Pos) -> Result<ExitCode> {
             let pos = open(&args.pos)?;
             let mut shell = ready(&pos).await?;
             shell.prepare(&Task::Balance(&track))?;
-            Ok(finish(&mut shell, args.language, None).await?.0)
+            Ok(finish(&mut shell, args.language).await?.0)
         }
         cli::Pos::Reverse(args) => about(&args, Task::Reverse).await,
         cli::Pos::Status(args) => about(&args, Task::Status).await,
+        cli::Pos::Cancel(args) => {
+            let pos = open(&args.pos)?;
+            let mut shell = pos.shell()?;
+            if !shell.is_pending() {
+                ui::line("no command waits for an answer");
+                return Ok(ExitCode::SUCCESS);
+            }
+            if !shell.give_up()? {
+                ui::line("the question is given up; it changed nothing");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(finish(&mut shell, args.language).await?.0)
+        }
         cli::Pos::Retry(args) => {
             let pos = open(&args.pos)?;
             let mut shell = pos.shell()?;
@@ -369,7 +388,7 @@ async fn pos(command: cli::Pos) -> Result<ExitCode> {
                 ui::line("no command waits for an answer");
                 return Ok(ExitCode::SUCCESS);
             }
-            Ok(finish(&mut shell, args.language, None).await?.0)
+            Ok(finish(&mut shell, args.language).await?.0)
         }
     }
 }
@@ -383,7 +402,7 @@ async fn about(args: &cli::Original, task: impl FnOnce(TransactionId) -> Task<'s
     let pos = open(&args.pos)?;
     let mut shell = ready(&pos).await?;
     shell.prepare(&task(id))?;
-    Ok(finish(&mut shell, args.language, None).await?.0)
+    Ok(finish(&mut shell, args.language).await?.0)
 }
 
 fn open(args: &cli::PosDir) -> Result<Pos> {
@@ -394,14 +413,14 @@ fn open(args: &cli::PosDir) -> Result<Pos> {
 async fn ready(pos: &Pos) -> Result<Shell<'_>> {
     let mut shell = pos.shell()?;
     if shell.is_pending() {
-        bail!("a command still waits for its answer: run `tr-net pos retry` first");
+        bail!("a command still waits for its answer: run `tr-net pos retry`, or `tr-net pos cancel` to give it up");
     }
     shell.connect().await?;
     Ok(shell)
 }
 
 /// Gets the answer of what is pending and shows it to the cashier.
-async fn finish(shell: &mut Shell<'_>, language: Language, asked: Option<i64>) -> Result<(ExitCode, Option<Settled>)> {
+async fn finish(shell: &mut Shell<'_>, language: Language) -> Result<(ExitCode, Option<Settled>)> {
     let texts = cashier::texts(language);
     let settled = match shell.settle().await {
         Ok(settled) => settled,
@@ -411,10 +430,14 @@ async fn finish(shell: &mut Shell<'_>, language: Language, asked: Option<i64>) -
             return Ok((ExitCode::from(UNKNOWN), None));
         }
     };
-    let (text, verdict) = settled.read(|answer| cashier::words(texts, answer, asked))??;
+    let (text, verdict) = settled.read_both(|command, answer| cashier::words(texts, command, answer))??;
     ui::line(text);
     if let Some(path) = &settled.receipt {
         ui::line(format!("receipt {}", path.display()));
+    }
+    if let Some(error) = &settled.receipt_error {
+        // The command stays pending, so that `retry` can write the receipt.
+        bail!("the receipt could not be written ({error}): mend that, then run `tr-net pos retry`");
     }
     shell.acknowledge()?;
     let code = match verdict {

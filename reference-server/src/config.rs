@@ -28,7 +28,14 @@ pub const CONFIG_VERSION: u32 = 1;
 /// Longest passphrase read from a file, in octets: more is a wrong file.
 const MAX_PASSPHRASE: u64 = 1024;
 
-/// What `tr-net.toml` holds. Every field has a default, unknown ones are refused.
+/// The most days that a device's certificate may be good for: the profile's.
+pub const MAX_DEVICE_DAYS: u32 = 90;
+/// The most days that an expired device may still repeat and query.
+pub const MAX_GRACE_DAYS: u32 = 90;
+/// The most hours that a voucher may wait.
+pub const MAX_VOUCHER_HOURS: u32 = 24 * 31;
+
+/// What `tr-net.toml` holds. Unknown fields are refused.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -147,7 +154,16 @@ impl DataDir {
                 path.display()
             );
         }
-        for folder in ["", "certificates", "root", "backend", "gateway", "handout"] {
+        create_private_dir(path)?;
+        // Not made if it is there: of two that begin at once, one goes on.
+        let first = path.join("certificates");
+        fs::DirBuilder::new().mode(0o700).create(&first).with_context(|| {
+            format!(
+                "cannot make {}: is another `tr-net init` at work here? nothing was changed",
+                first.display()
+            )
+        })?;
+        for folder in ["root", "backend", "gateway", "handout"] {
             create_private_dir(&path.join(folder))?;
         }
         Ok(DataDir { path: path.to_owned() })
@@ -215,6 +231,19 @@ impl DataDir {
             path.display(),
             config.version
         );
+        let certificates = &config.certificates;
+        for (name, found, most) in [
+            ("device_days", certificates.device_days, MAX_DEVICE_DAYS),
+            ("grace_days", certificates.grace_days, MAX_GRACE_DAYS),
+            ("voucher_hours", certificates.voucher_hours, MAX_VOUCHER_HOURS),
+        ] {
+            let least = u32::from(name != "grace_days");
+            ensure!(
+                (least..=most).contains(&found),
+                "{}: {name} is {found}, it must be {least} to {most}; correct it",
+                path.display()
+            );
+        }
         Ok(config)
     }
 

@@ -297,7 +297,7 @@ impl Demo {
             partial: false,
             track,
         })?;
-        let settled = show(shell, Some(12_50), Some(Verdict::Done)).await?.settled;
+        let settled = show(shell, Some(Verdict::Done)).await?.settled;
         shell.acknowledge()?;
         ensure!(settled.receipt.is_some(), "there is no receipt");
         Ok(id)
@@ -321,7 +321,7 @@ impl Demo {
         );
         let mut shell = pos.shell()?;
         ensure!(shell.is_pending(), "the command was not kept");
-        let second = show(&mut shell, Some(3_00), Some(Verdict::Done)).await?.settled;
+        let second = show(&mut shell, Some(Verdict::Done)).await?.settled;
         ensure!(
             first.command == second.command && first.answer == second.answer,
             "the answers differ"
@@ -339,7 +339,7 @@ impl Demo {
             partial: true,
             track,
         })?;
-        show(shell, Some(30_00), Some(Verdict::Done)).await?;
+        show(shell, Some(Verdict::Done)).await?;
         shell.acknowledge()?;
         self.step("One more sale of 5.00: declined, with the rule, what is left, and what would be approved");
         shell.prepare(&Task::Pay {
@@ -347,14 +347,14 @@ impl Demo {
             partial: false,
             track,
         })?;
-        show(shell, Some(5_00), Some(Verdict::Declined)).await?;
+        show(shell, Some(Verdict::Declined)).await?;
         shell.acknowledge()
     }
 
     async fn reversal(&mut self, shell: &mut Shell<'_>, sale: TransactionId) -> Result<()> {
         self.step("The first sale is reversed");
         shell.prepare(&Task::Reverse(sale))?;
-        show(shell, None, Some(Verdict::Done)).await?;
+        show(shell, Some(Verdict::Done)).await?;
         shell.acknowledge()
     }
 
@@ -374,13 +374,13 @@ impl Demo {
             "pos",
             format!("sale {sale} is stuck on its way; the cashier cancels: reversal {reversal}"),
         );
-        show(&mut shell, None, Some(Verdict::Done)).await?;
+        show(&mut shell, Some(Verdict::Done)).await?;
         shell.acknowledge()?;
         let after = shell.terminal().memory().clone();
         drop(shell);
         ui::did("pos", format!("now sale {sale} arrives after all"));
         let mut shell = pos.shell_with(delayed)?;
-        show(&mut shell, Some(4_00), Some(Verdict::Declined)).await?;
+        show(&mut shell, Some(Verdict::Declined)).await?;
         drop(shell);
         pos.keep(&after)
     }
@@ -396,7 +396,7 @@ impl Demo {
         let stripe = Stripe::iso(&bits, TrackNumber::Two).map_err(|error| anyhow::anyhow!("{error}"))?;
         let motion = Motion::steady(300).map_err(|error| anyhow::anyhow!("{error}"))?;
         let recorder = Recorder::new(48_000).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let samples: Vec<i16> = stripe.samples(motion, recorder).collect();
+        let samples = Zeroizing::new(stripe.samples(motion, recorder).collect());
         let path = self.dir.join("torn.wav");
         swipe::write_samples(&path, &[samples])?;
         match swipe::track2(&path) {
@@ -412,7 +412,7 @@ impl Demo {
         shell.connect().await?;
         shell.take_seen();
         shell.prepare(&Task::Balance(track))?;
-        let replayed = show(shell, None, Some(Verdict::Done)).await?.sent;
+        let replayed = show(shell, Some(Verdict::Done)).await?.sent;
         let command = shell
             .terminal()
             .pending()
@@ -533,7 +533,7 @@ struct Shown {
 }
 
 /// Settles what is pending and shows question and answer, in clear and as the gateway saw them.
-async fn show(shell: &mut Shell<'_>, asked: Option<i64>, expected: Option<Verdict>) -> Result<Shown> {
+async fn show(shell: &mut Shell<'_>, expected: Option<Verdict>) -> Result<Shown> {
     let (command, data) = shell.terminal().pending().context("nothing is pending")?;
     let question = String::from_utf8_lossy(&[command, data].concat()).into_owned();
     let settled = shell.settle().await?;
@@ -550,7 +550,7 @@ async fn show(shell: &mut Shell<'_>, asked: Option<i64>, expected: Option<Verdic
         "what the gateway saw",
         last(&seen.received),
     );
-    let (words, verdict) = settled.read(|answer| cashier::words(&ENGLISH, answer, asked))??;
+    let (words, verdict) = settled.read_both(|command, answer| cashier::words(&ENGLISH, command, answer))??;
     match verdict {
         Verdict::Done => ui::good(&words),
         Verdict::Declined => ui::refused(&words),

@@ -2,11 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-/// Digits after the decimal point of an ISO 4217 currency.
+/// Digits after the decimal point of an ISO 4217 currency; two, where the standard's list says nothing else.
 fn exponent(currency: &str) -> usize {
     match currency {
-        "CLP" | "ISK" | "JPY" | "KRW" | "PYG" | "UGX" | "VND" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
         _ => 2,
     }
 }

@@ -43,6 +43,8 @@ const POS_VERSION: u32 = 1;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take; the gateway and the backend need far less.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long one attempt may take in all: connection, handshake, sign-on, answer.
+const ATTEMPT: Duration = Duration::from_secs(20);
 /// Pauses before the second, third … attempt.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(300),
@@ -72,7 +74,6 @@ pub struct Pos {
 }
 
 /// What an installer was handed for one terminal.
-#[derive(Debug)]
 pub struct Handover<'a> {
     /// The voucher's text.
     pub voucher: &'a str,
@@ -84,6 +85,14 @@ pub struct Handover<'a> {
     pub code: &'a str,
     /// The gateway.
     pub gateway: SocketAddr,
+}
+
+impl core::fmt::Debug for Handover<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Handover")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pos {
@@ -124,7 +133,7 @@ impl Pos {
         // The request is kept until it is answered: a repeat must be identical, and signatures are not.
         let request_file = dir.join("enrolment.request");
         let mut buffer = [0; MAX_FRAME];
-        if !request_file.exists() {
+        if !is_for(&request_file, &voucher)? {
             let request =
                 tr_terminal::enrol::request(&*pos.hsm, hsm::IDENTITY.newest(), &voucher, &AwsLc, &mut buffer)?;
             write_private(&request_file, request.as_bytes())?;
@@ -259,20 +268,36 @@ impl Pos {
     }
 }
 
-/// Keys of a new terminal: its own, and the class key of the handout.
+/// Whether a request that was kept is for this voucher: a new voucher wants a new request.
+fn is_for(request: &Path, voucher: &Voucher) -> Result<bool> {
+    if !request.exists() {
+        return Ok(false);
+    }
+    let octets = fs::read(request).with_context(|| format!("cannot read {}", request.display()))?;
+    let reference = voucher.reference().to_string();
+    Ok(Frame::parse_exact(&octets)
+        .is_ok_and(|frame| frame.get("voucher").is_some_and(|field| field.value == reference)))
+}
+
+/// Keys of a new terminal: its own, and the class key of the handout. Made under another name, so that a key store that is
+/// there has all of them.
 fn make_keys(dir: &Path, keys: &Path, passphrase: &str, handover: &Handover<'_>) -> Result<Arc<Hsm>> {
     let bundle = fs::read(handover.handout).with_context(|| format!("cannot read {}", handover.handout.display()))?;
     let handout = init::open_handout(&bundle, handover.code)?;
     for (name, der) in [("class.pem", &handout.certificate), ("class-ca.pem", &handout.class_ca)] {
         write_private(&dir.join(name), pem::encode(pem::Label::Certificate, der)?.as_bytes())?;
     }
-    let hsm = hsm::create(keys, passphrase, hsm::TERMINAL_KEYS)?;
-    hsm.import_p256(
-        hsm::CLASS,
-        Attributes::new(Usage::Sign, Usage::Sign.algorithm()),
-        &handout.scalar,
-    )?;
-    Ok(hsm)
+    let making = dir.join("pos.keys.making");
+    let left_behind = [making.clone(), dir.join("pos.keys.making.lock")];
+    let tidy = || left_behind.iter().for_each(|file| drop(fs::remove_file(file)));
+    tidy();
+    let hsm = hsm::create(&making, passphrase, hsm::TERMINAL_KEYS)?;
+    let attributes = Attributes::new(Usage::Sign, Usage::Sign.algorithm());
+    hsm.import_p256(hsm::CLASS, attributes, &handout.scalar)?;
+    drop(hsm);
+    fs::rename(&making, keys).with_context(|| format!("cannot make {}", keys.display()))?;
+    tidy();
+    hsm::open(keys, passphrase)
 }
 
 fn tls_config(dir: &Path, hsm: &Arc<Hsm>) -> Result<Arc<ClientConfig>> {
@@ -320,8 +345,9 @@ async fn read_frame(stream: &mut TlsStream<TcpStream>) -> Result<Vec<u8>> {
     }
 }
 
-/// What to do with a card or an earlier sale.
-#[derive(Clone, Copy, Debug)]
+/// What to do with a card or an earlier sale. It holds a card's track, so it has no `Debug`.
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "a track must not be printed by mistake")]
 pub enum Task<'a> {
     /// Pay.
     Pay {
@@ -349,6 +375,8 @@ pub struct Settled {
     pub answer: String,
     /// Where the receipt was written, for a sale or a reversal.
     pub receipt: Option<PathBuf>,
+    /// Why it was not.
+    pub receipt_error: Option<String>,
 }
 
 impl Settled {
@@ -357,8 +385,17 @@ impl Settled {
     /// # Errors
     /// When the answer cannot be read; it was read before, so this does not happen.
     pub fn read<T>(&self, read: impl FnOnce(&Inner<'_>) -> T) -> Result<T> {
-        let frame = Frame::parse_exact(self.answer.as_bytes()).map_err(|error| anyhow!("{error}"))?;
-        Ok(read(&Inner::parse(&frame).map_err(|error| anyhow!("{error}"))?))
+        self.read_both(|_, answer| read(answer))
+    }
+
+    /// Calls `read` with command and answer as messages.
+    ///
+    /// # Errors
+    /// As [`Settled::read`].
+    pub fn read_both<T>(&self, read: impl FnOnce(&Inner<'_>, &Inner<'_>) -> T) -> Result<T> {
+        let [command, answer] = [&self.command, &self.answer].map(|text| Frame::parse_exact(text.as_bytes()));
+        let (command, answer) = (command?, answer?);
+        Ok(read(&Inner::parse(&command)?, &Inner::parse(&answer)?))
     }
 }
 
@@ -492,6 +529,28 @@ impl Shell<'_> {
         Ok(id)
     }
 
+    /// Gives up whatever is pending: a sale is replaced by its reversal, a reversal goes on, and a question is forgotten.
+    /// Returns whether something is left to [`settle`](Shell::settle).
+    ///
+    /// # Errors
+    /// When nothing is pending, or the memory cannot be saved.
+    pub fn give_up(&mut self) -> Result<bool> {
+        let time = Time::from_unix(clock::now()).context("the clock")?;
+        if self.terminal.forget().is_ok() {
+            self.save()?;
+            return Ok(false);
+        }
+        // A reversal that is under way needs no other.
+        if self
+            .terminal
+            .cancel(tr_protocol::message::ReversalReason::Cancelled, time)
+            .is_ok()
+        {
+            self.save()?;
+        }
+        Ok(self.is_pending())
+    }
+
     /// Sends what is pending until its answer is known, in new sessions if need be.
     ///
     /// # Errors
@@ -502,11 +561,16 @@ impl Shell<'_> {
             if attempt > 0 {
                 tokio::time::sleep(PAUSES[attempt - 1]).await;
             }
-            let tried = if self.stream.is_some() {
-                self.once().await
-            } else {
-                self.connect().await
+            // One deadline for the whole attempt: a line that drips is no line.
+            let trying = async {
+                if self.stream.is_some() {
+                    self.once().await
+                } else {
+                    self.connect().await
+                }
             };
+            let tried = tokio::time::timeout(ATTEMPT, trying).await;
+            let tried = tried.unwrap_or_else(|_| Err(anyhow!("no answer came within {} s", ATTEMPT.as_secs())));
             match tried {
                 Ok(Some(settled)) => return Ok(settled),
                 Ok(None) => last = Some(anyhow!("no answer came")),
@@ -595,10 +659,15 @@ impl Shell<'_> {
                         command: answer.command.as_str().to_owned(),
                         answer: answer.answer.as_str().to_owned(),
                         receipt: None,
+                        receipt_error: None,
                     };
                     let receipted = matches!(answer.message, Inner::AuthoriseAnswer(_) | Inner::ReversalAnswer(_));
                     if receipted {
-                        settled.receipt = Some(self.write_receipt(&settled)?);
+                        // The answer counts, with or without its receipt.
+                        match self.write_receipt(&settled) {
+                            Ok(path) => settled.receipt = Some(path),
+                            Err(error) => settled.receipt_error = Some(format!("{error:#}")),
+                        }
                     }
                     return Ok(Stop::Answer(settled));
                 }

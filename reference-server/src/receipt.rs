@@ -19,6 +19,8 @@ use crate::money;
 
 /// Longest receipt that is read, in octets.
 const MAX_RECEIPT: usize = 64 * 1024;
+/// The longest grace time that a network may give an expired terminal, in seconds: `config::MAX_GRACE_DAYS`.
+const MAX_GRACE: i64 = 90 * 86_400;
 /// The first line, which a version would change.
 const TITLE: &str = "tr receipt 1";
 
@@ -99,9 +101,10 @@ impl Chain<'_> {
     fn signed(&self, frame: &Frame<'_>, der: &[u8], roles: &[Role]) -> Result<String> {
         let leaf = Certificate::parse(der).context("its certificate")?;
         // A receipt outlives certificates: they had to be good when the decision was made. A terminal's may have been
-        // within its grace time.
-        let time = Validity::known(self.time.max(leaf.not_before()).min(leaf.not_after()));
-        let options = Options { time, grace: 0, roles };
+        // within its grace time, since what it then got was the repeat of an answer.
+        let time = Validity::known(self.time);
+        let grace = if roles.contains(&Role::Backend) { 0 } else { MAX_GRACE };
+        let options = Options { time, grace, roles };
         let valid = tr_pki::validate(&[leaf, self.issuing], &[self.root], &options, &AwsLc)?;
         let signature = frame.signature(1).context("it is not signed")?;
         ensure!(

@@ -26,10 +26,7 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 pub fn write_wav(path: &Path, track1: &str, track2: &str) -> Result<()> {
     write_samples(
         path,
-        &[
-            samples(track1, TrackNumber::One)?.to_vec(),
-            samples(track2, TrackNumber::Two)?.to_vec(),
-        ],
+        &[samples(track1, TrackNumber::One)?, samples(track2, TrackNumber::Two)?],
     )
 }
 
@@ -52,7 +49,7 @@ pub fn writable(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_samples(path: &Path, channels: &[Vec<i16>]) -> Result<()> {
+pub fn write_samples(path: &Path, channels: &[Zeroizing<Vec<i16>>]) -> Result<()> {
     let spec = hound::WavSpec {
         channels: u16::try_from(channels.len())?,
         sample_rate: RATE,
@@ -61,7 +58,7 @@ pub fn write_samples(path: &Path, channels: &[Vec<i16>]) -> Result<()> {
     };
     let mut octets = Zeroizing::new(Vec::new());
     let mut writer = hound::WavWriter::new(Cursor::new(&mut *octets), spec)?;
-    for at in 0..channels.iter().map(Vec::len).max().unwrap_or_default() {
+    for at in 0..channels.iter().map(|channel| channel.len()).max().unwrap_or_default() {
         for channel in channels {
             writer.write_sample(channel.get(at).copied().unwrap_or(0))?;
         }

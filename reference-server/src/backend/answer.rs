@@ -11,7 +11,8 @@ use tr_protocol::message::{
 use tr_protocol::value::{Amount, Digest, Text, Time, Token, TransactionId};
 
 use super::Core;
-use crate::engine::{AnswerData, Authorised, Balance, Outcome, Reason, Refusal, StatusData};
+use crate::engine::{AnswerData, Authorised, Balance, Outcome, Reason, StatusData};
+use crate::ledger::Rule;
 use crate::store::TerminalRecord;
 
 /// To whom an answer goes.
@@ -136,19 +137,18 @@ impl Core {
 }
 
 fn authorised<'a>(to: &To, word: &'a Authorised, time: Time) -> Result<AuthoriseAnswer<'a>> {
-    let rule = match &word.reason {
-        None => None,
-        Some(Reason::Rule(rule)) => Token::new(rule.name()),
-        Some(Reason::Standing(Refusal::Revoked)) => Token::new(rule::CERTIFICATE_REVOKED),
-        Some(Reason::Standing(_)) => Token::new(rule::CERTIFICATE_EXPIRED),
-    };
+    let rule = word.reason.and_then(|reason| Token::new(reason.name()));
+    // Amounts are in the currency that was asked for; of another there is nothing to tell.
+    let told = word
+        .balance
+        .filter(|_| word.reason != Some(Reason::Rule(Rule::Currency)));
     let cut = rule.is_some();
     let positive =
         |minor: i64| amount(minor).map(|amount| cut.then_some(amount).filter(|amount| *amount != Amount::ZERO));
     Ok(AuthoriseAnswer {
         amount: amount(word.amount)?,
-        balance: word.balance.map(amount).transpose()?,
-        cap: if cut && word.balance.is_some() {
+        balance: told.map(amount).transpose()?,
+        cap: if cut && told.is_some() {
             Some(amount(word.remaining)?)
         } else {
             None

@@ -19,8 +19,8 @@ use tr_protocol::message::{
     Authenticate, AuthenticateAnswer, Card, Class, ErrorAnswer, ErrorCode, Extra, Inner, Message, Outer, Sealed, Step,
 };
 use tr_protocol::value::{Binary, Digest, Identity, Number, TransactionId};
-use tr_track::{Track2, TrackErrorKind};
 use tr_track::card::{Card as OurCard, service_code};
+use tr_track::{Track2, TrackErrorKind};
 use zeroize::Zeroizing;
 
 use super::Core;
@@ -159,7 +159,10 @@ impl Session {
             // A device may begin anew whenever it likes.
             (_, Step::One) => {
                 self.handshakes = self.handshakes.saturating_add(1);
-                anyhow::ensure!(self.handshakes <= MAX_HANDSHAKES, "{MAX_HANDSHAKES} handshakes were begun on one connection");
+                anyhow::ensure!(
+                    self.handshakes <= MAX_HANDSHAKES,
+                    "{MAX_HANDSHAKES} handshakes were begun on one connection"
+                );
                 let chain = [core.identity.as_slice()];
                 let signer = hsm::signer(&core.hsm, hsm::IDENTITY);
                 let credential = Credential {
@@ -447,7 +450,12 @@ impl Session {
             Err(_) => return Ok((Some(pan), Some(Rule::CheckValue))),
         };
         let version = u32::from(ours.key_version());
-        let issued_under = self.core.store.card(pan.clone()).await?.map(|record| record.check_key_version);
+        let issued_under = self
+            .core
+            .store
+            .card(pan.clone())
+            .await?
+            .map(|record| record.check_key_version);
         let good = issued_under.is_none_or(|issued| issued == version) && self.is_genuine(&ours, version)?;
         Ok((Some(pan), if good { None } else { Some(Rule::CheckValue) }))
     }
@@ -460,7 +468,11 @@ impl Session {
             return Ok(false);
         };
         let key = hsm::CARD_CHECK.at(version);
-        match self.core.hsm.verify_check_value(key, &data, card.check_value().expose_digits()) {
+        match self
+            .core
+            .hsm
+            .verify_check_value(key, &data, card.check_value().expose_digits())
+        {
             Ok(()) => Ok(true),
             Err(error) => match error.kind() {
                 ErrorKind::AuthenticationFailed | ErrorKind::NotFound | ErrorKind::BadInput => Ok(false),
@@ -472,14 +484,22 @@ impl Session {
 
 /// The D frame must be the one that the signed command means. PINs are not taken yet: one that came is refused, since
 /// nobody would verify it.
-fn check_data(card: &Card<'_>, id: TransactionId, digest: Digest, track: Digest, pin: Option<Digest>) -> Result<(), Bad> {
+fn check_data(
+    card: &Card<'_>,
+    id: TransactionId,
+    digest: Digest,
+    track: Digest,
+    pin: Option<Digest>,
+) -> Result<(), Bad> {
     if pin.is_some() || card.pin_block.is_some() {
         return Err(Bad::OutOfPlace(id, digest));
     }
     let salt: Option<[u8; 16]> = card.track_salt.expose().array();
     let hash = salt.map(|salt| AwsLc.sha256(&[&salt, card.track.expose().as_str().as_bytes()]));
     if card.id != id || hash != Some(track.0) {
-        return Err(Bad::Sender(anyhow!("the D frame is not the one that the command means")));
+        return Err(Bad::Sender(anyhow!(
+            "the D frame is not the one that the command means"
+        )));
     }
     Ok(())
 }
