@@ -74,7 +74,7 @@ impl<'w> Backend<'w> {
                 let mut message = vec![0; request.message.len()];
                 request.message.octets(&mut message).map_err(|_| refused)?;
                 let mut out = vec![0; message_buffer(&[&self.world.backend], &[])];
-                let (step, length) = match std::mem::replace(&mut self.session, Session::Fresh) {
+                let (step, length) = match core::mem::replace(&mut self.session, Session::Fresh) {
                     Session::Message3(state) if request.step == Step::Three => {
                         let anchor = Certificate::parse(&self.world.issuing).unwrap();
                         let expected = Expected {

@@ -1,7 +1,7 @@
 //! A device whose keys lie in memory; it remembers what it sealed last, and fails when it is told to.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use core::cell::{Cell, RefCell};
+use core::fmt;
 
 use tr_auth::Crypto;
 use tr_auth_rustcrypto::RustCrypto;
@@ -28,7 +28,7 @@ impl fmt::Display for DeviceError {
     }
 }
 
-impl std::error::Error for DeviceError {}
+impl core::error::Error for DeviceError {}
 
 impl tr_hsm::Error for DeviceError {
     fn kind(&self) -> ErrorKind {

@@ -127,7 +127,7 @@ impl<'d> Shell<'d> {
         if self.shown {
             self.terminal.acknowledge();
             assert!(self.terminal.pending().is_none());
-            self.done.push(std::mem::take(&mut self.latest));
+            self.done.push(core::mem::take(&mut self.latest));
             self.shown = false;
         }
     }
@@ -227,7 +227,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 fn happen(shell: &mut Shell<'_>, what: Happens) {
     let line = |shell: &mut Shell<'_>, up: bool| {
         let line = if up { &mut shell.up } else { &mut shell.down };
-        std::mem::take(line)
+        core::mem::take(line)
     };
     match what {
         Happens::Poll => drop(shell.step()),
