@@ -1,4 +1,4 @@
-//! A backend that keeps its answers, and says other things when a test wants it to.
+// A backend that keeps its answers, and says other things when a test wants it to.
 
 use std::collections::BTreeMap;
 

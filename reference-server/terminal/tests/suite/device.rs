@@ -1,4 +1,4 @@
-//! A device whose keys lie in memory; it remembers what it sealed last, and fails when it is told to.
+// A device whose keys lie in memory; it remembers what it sealed last, and fails when it is told to.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;

@@ -1,4 +1,4 @@
-//! A root, an issuing CA, a backend, a terminal, and what a sale is made of.
+// A root, an issuing CA, a backend, a terminal, and what a sale is made of.
 
 use std::sync::LazyLock;
 
