@@ -138,6 +138,7 @@ impl Network {
         write_private(&dir.join("passphrase"), passphrase.as_bytes())?;
         let (backend, gateway) = two_free_ports()?;
         let plan = Plan {
+            root_passphrase: None,
             backend,
             gateway,
             policy: commands::policy(CURRENCY, "UTC", PLENTY, PLENTY)?,

@@ -83,7 +83,8 @@ impl Core {
             hsm,
             store,
         };
-        if create {
+        // Also after a crash between the two: the directory must know who signs the answers.
+        if core.store.certificate(core.identity_digest.0).await?.is_none() {
             // Number 1 of the issuing CA is the backend's own certificate.
             core.store.next_issue_number().await?;
             core.store

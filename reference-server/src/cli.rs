@@ -148,6 +148,9 @@ pub struct Init {
     #[command(flatten)]
     /// Data directory and passphrase.
     pub data: Data,
+    /// A passphrase of its own for the root's key store, which goes offline; without it, the network's.
+    #[arg(long, value_name = "FILE")]
+    pub root_passphrase_file: Option<PathBuf>,
     /// Where the backend will listen for gateways.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7711")]
     pub backend: SocketAddr,

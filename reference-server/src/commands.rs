@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::ServerName;
-use tokio::signal::unix::{SignalKind, signal};
 use tr_pki::Role;
 use tr_protocol::value::TransactionId;
 use zeroize::Zeroizing;
@@ -15,8 +14,8 @@ use crate::admin::{self, Ask, Told};
 use crate::backend::{self, Core};
 use crate::cashier::{self, Verdict};
 use crate::cli::{self, Command, Data, Language, Passphrase};
-use crate::config::{self, Certificates, DataDir};
-use crate::gateway::{Gateway, GatewayConfig, Limits, WireLog};
+use crate::config::{self, Asking, Certificates, DataDir};
+use crate::gateway::{Gateway, GatewayConfig, Limits, WireLog, shutdown_signal};
 use crate::init::{self, Plan};
 use crate::ledger::{Edition, Policy};
 use crate::link::{Dialer, LinkLimits};
@@ -63,11 +62,17 @@ pub async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The passphrase of a key store that is there.
 fn passphrase(from: &Passphrase) -> Result<Zeroizing<String>> {
+    read_passphrase(from, Asking::Once)
+}
+
+fn read_passphrase(from: &Passphrase, asking: Asking) -> Result<Zeroizing<String>> {
     config::passphrase(
         from.passphrase_file.as_deref(),
         from.from_environment.as_ref().map(cli::Hidden::expose),
         "Passphrase of the key store: ",
+        asking,
     )
 }
 
@@ -96,14 +101,23 @@ async fn new_network(args: &cli::Init) -> Result<()> {
         money::parse(&args.per_sale, &args.currency)?,
         money::parse(&args.per_day, &args.currency)?,
     )?;
+    let root_passphrase = match &args.root_passphrase_file {
+        None => None,
+        Some(path) => Some(
+            config::passphrase(Some(path), None, "", Asking::Once)?
+                .to_string()
+                .into(),
+        ),
+    };
     let plan = Plan {
+        root_passphrase,
         backend: args.backend,
         gateway: args.gateway,
         policy,
         certificates: Certificates::default(),
         now: clock::now(),
     };
-    let secret = passphrase(&args.data.passphrase)?;
+    let secret = read_passphrase(&args.data.passphrase, Asking::Twice)?;
     let (data, made) = init::init(&args.data.data, &secret, &plan, &mut |step| ui::did("init", step))?;
     ui::did("init", "database");
     let database = async { Core::create(data.clone(), &secret).await?.close().await };
@@ -126,13 +140,6 @@ async fn new_network(args: &cli::Init) -> Result<()> {
 /// Completes when the program is asked to stop: SIGTERM, Ctrl-C, or, where its starter asked for it, the end of standard
 /// input.
 async fn stopped(with_stdin: bool) {
-    let mut term = signal(SignalKind::terminate()).ok();
-    let terminated = async {
-        match &mut term {
-            Some(term) => term.recv().await,
-            None => core::future::pending().await,
-        }
-    };
     let closed = async {
         if with_stdin {
             let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
@@ -141,8 +148,10 @@ async fn stopped(with_stdin: bool) {
         }
     };
     tokio::select! {
-        _ = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
+        watched = shutdown_signal() => if let Err(error) = watched {
+            tracing::warn!(%error, "signals cannot be watched: stop this program with kill -9");
+            core::future::pending::<()>().await;
+        },
         () = closed => {}
     }
 }
@@ -328,7 +337,13 @@ async fn enrol(args: &cli::EnrolPos) -> Result<()> {
         code: args.code.expose(),
         gateway: args.gateway,
     };
-    let pos = Pos::enrol(&args.pos.pos, &passphrase(&args.pos.passphrase)?, &handover).await?;
+    let asking = if args.pos.pos.join("pos.keys").exists() {
+        Asking::Once
+    } else {
+        Asking::Twice
+    };
+    let secret = read_passphrase(&args.pos.passphrase, asking)?;
+    let pos = Pos::enrol(&args.pos.pos, &secret, &handover).await?;
     let shell = pos.shell()?;
     let identity = shell.terminal().identity().to_urn();
     ui::good(format!(

@@ -316,11 +316,25 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// How often a person is asked for a passphrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// It opens something.
+    Once,
+    /// It is new: a slip of the hand would lock its owner out.
+    Twice,
+}
+
 /// Where the passphrase of a key store comes from: a file, the environment, else a prompt.
 ///
 /// # Errors
 /// When the file cannot be read or others may read it, or no terminal is there to ask on.
-pub fn passphrase(file: Option<&Path>, environment: Option<&str>, prompt: &str) -> Result<Zeroizing<String>> {
+pub fn passphrase(
+    file: Option<&Path>,
+    environment: Option<&str>,
+    prompt: &str,
+    asking: Asking,
+) -> Result<Zeroizing<String>> {
     let text = if let Some(path) = file {
         let handle =
             fs::File::open(path).with_context(|| format!("cannot read the passphrase file {}", path.display()))?;
@@ -345,7 +359,12 @@ pub fn passphrase(file: Option<&Path>, environment: Option<&str>, prompt: &str) 
     } else if let Some(value) = environment {
         Zeroizing::new(value.to_owned())
     } else if std::io::stdin().is_terminal() {
-        Zeroizing::new(rpassword::prompt_password(prompt)?)
+        let word = Zeroizing::new(rpassword::prompt_password(prompt)?);
+        if asking == Asking::Twice {
+            let again = Zeroizing::new(rpassword::prompt_password("The same once more: ")?);
+            ensure!(word == again, "the two passphrases differ: nothing was made");
+        }
+        word
     } else {
         bail!("no passphrase: give --passphrase-file, set TR_NET_PASSPHRASE, or run on a terminal");
     };
@@ -413,12 +432,12 @@ mod tests {
         fs::write(&path, "secret\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(
-            passphrase(Some(&path), None, "")
+            passphrase(Some(&path), None, "", Asking::Once)
                 .unwrap_err()
                 .to_string()
                 .contains("chmod 600")
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(*passphrase(Some(&path), None, "").unwrap(), "secret");
+        assert_eq!(*passphrase(Some(&path), None, "", Asking::Once).unwrap(), "secret");
     }
 }

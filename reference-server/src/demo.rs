@@ -132,6 +132,7 @@ impl Demo {
         write_private(&self.dir.join("passphrase"), self.passphrase.as_bytes())?;
         let (backend, gateway) = two_free_ports()?;
         let plan = Plan {
+            root_passphrase: None,
             backend,
             gateway,
             policy: commands::policy(CURRENCY, "America/New_York", 25_00, 42_00)?,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tr_hsm::{Attributes, Label, Usage, Vault};
-use tr_hsm_software::Store;
+use tr_hsm_software::{Store, StoreError};
 use tr_terminal::key::DeviceKey;
 
 /// The back end in use.
@@ -65,8 +65,12 @@ pub fn create(path: &Path, passphrase: &str, keys: &[(Label, Usage)]) -> Result<
 /// When the passphrase is wrong, the file is damaged, or another process has it open.
 pub fn open(path: &Path, passphrase: &str) -> Result<Arc<Hsm>> {
     let hsm = Store::open(path, passphrase.as_bytes())
-        .with_context(|| format!("cannot open the key store {}", path.display()))?;
-    Ok(Arc::new(hsm))
+        .with_context(|| format!("cannot open the key store {}", path.display()));
+    hsm.map(Arc::new)
+        .map_err(|error| match error.downcast_ref::<StoreError>() {
+            Some(StoreError::InUse { .. }) => anyhow!("{error:#}; stop that program first, or let it do the work"),
+            _ => error,
+        })
 }
 
 /// The newest version of a signing key, for `tr-pki` and `tr-auth`.

@@ -17,6 +17,7 @@ use tr_pki::ca::{self, Authority, Issue, Request, Subject};
 use tr_pki::{Certificate, HostName, Role, Verifier, pem};
 use zeroize::Zeroizing;
 
+use crate::cli::Hidden;
 use crate::config::{CONFIG_VERSION, Certificates, Config, DataDir, DeviceLimits, write_private};
 use crate::hsm::{self, Hsm};
 use crate::ledger::Policy;
@@ -31,6 +32,8 @@ const P12_ITERATIONS: u32 = 10_000;
 /// What to make.
 #[derive(Debug)]
 pub struct Plan {
+    /// The passphrase of the root's key store, if it is to have one of its own.
+    pub root_passphrase: Option<Hidden>,
     /// Where the backend will listen.
     pub backend: SocketAddr,
     /// Where the gateway will listen.
@@ -74,7 +77,8 @@ fn fill(data: &DataDir, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut(
     };
 
     progress("root CA: key and certificate (then offline)");
-    let root_hsm = hsm::create(&data.file("root/root.keys"), passphrase, hsm::ROOT_KEYS)?;
+    let root_passphrase = plan.root_passphrase.as_ref().map_or(passphrase, Hidden::expose);
+    let root_hsm = hsm::create(&data.file("root/root.keys"), root_passphrase, hsm::ROOT_KEYS)?;
     let root_signer = hsm::signer(&root_hsm, hsm::ROOT_CA);
     let root = ca::self_signed(Role::Root, "tr root", &issue(1, plan.now)?, &root_signer, &AwsLc)?;
     made.root = AwsLc.sha256(&[&root]);
