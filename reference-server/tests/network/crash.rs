@@ -199,6 +199,48 @@ killed! {
     gateway_killed_while_the_answer_is_on_its_way_then_status: Gateway at "gateway-answering" is Decided, then status;
 }
 
+/// A reversal is a command like a sale: done once, and answered the same for ever.
+async fn reversal_survives(point: &str) {
+    let mut world = World::running();
+    let pos = world.pos("pos");
+    let mut till = pos.shell().unwrap();
+    online(&mut till).await;
+    let (balance, entries) = world.state();
+    let id = till.prepare(&world.pay(AMOUNT)).unwrap();
+    settle(&mut till).await;
+    till.acknowledge().unwrap();
+    world.stop(Part::Backend);
+    world.start_halting(Part::Backend, point);
+    online(&mut till).await;
+    till.prepare(&Task::Reverse(id)).unwrap();
+    tokio::select! {
+        settled = till.settle() => panic!("settled, and nobody could have answered: {settled:?}"),
+        () = world.halted() => {}
+    }
+    drop(till);
+    world.kill(Part::Backend);
+    world.start(Part::Backend, &[]);
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut till = pos.shell().unwrap();
+        let settled = settle(&mut till).await;
+        assert_eq!(reversal(&settled), ReversalResult::Reversed);
+        answers.push(settled.answer);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(world.state(), (balance, entries + 2));
+}
+
+#[tokio::test]
+async fn backend_killed_before_the_claim_of_a_reversal_then_retry() {
+    reversal_survives("before-claim").await;
+}
+
+#[tokio::test]
+async fn backend_killed_while_it_answers_a_reversal_then_retry() {
+    reversal_survives("answering").await;
+}
+
 #[tokio::test]
 async fn gateway_killed_while_it_waits_for_the_backend_then_retry() {
     let mut world = World::running();

@@ -7,6 +7,7 @@
     reason = "tests measure time, fail where they stand, and say what they do by their names"
 )]
 
+mod cards;
 mod crash;
 mod demo;
 mod repeats;
