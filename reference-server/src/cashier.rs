@@ -133,3 +133,77 @@ fn status(texts: &Texts, answer: &StatusAnswer<'_>) -> Result<(String, Verdict)>
     };
     Ok((text, Verdict::Done))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tr_protocol::value::{ApprovalCode, Digest, Identity, Time, Token, TransactionId};
+
+    fn id(number: u64) -> TransactionId {
+        TransactionId::new(number).unwrap()
+    }
+
+    fn amount(minor: u64) -> Amount {
+        Amount::new(minor).unwrap()
+    }
+
+    #[test]
+    fn the_rest_is_told_from_the_signed_command_whoever_asks() {
+        let usd = Currency::new("USD").unwrap();
+        let command = Inner::Authorise(tr_protocol::message::Authorise {
+            amount: amount(30_00),
+            currency: usd,
+            id: id(7),
+            partial: true,
+            pin_hash: None,
+            terminal: Identity::from_uuid([1; 16]),
+            time: Time::from_unix(0).unwrap(),
+            track_hash: Digest([0; 32]),
+            extra: tr_protocol::message::Extra::default(),
+        });
+        let answer = Inner::AuthoriseAnswer(AuthoriseAnswer {
+            amount: amount(25_00),
+            balance: None,
+            cap: None,
+            code: ApprovalCode::new(*b"A2B3C4"),
+            currency: usd,
+            digest: Digest([0; 32]),
+            outcome: Outcome::Partial,
+            re: id(7),
+            rule: Token::new("amount-limit"),
+            time: Time::from_unix(0).unwrap(),
+            would_approve: None,
+            extra: tr_protocol::message::Extra::default(),
+        });
+        let (text, verdict) = words(&ENGLISH, &command, &answer).unwrap();
+        assert!(text.contains("25.00 USD") && text.contains("rest (5.00 USD)"), "{text}");
+        assert_eq!(verdict, Verdict::Done);
+    }
+
+    #[test]
+    fn a_status_says_what_the_original_came_to() {
+        let usd = Currency::new("USD").unwrap();
+        let answer = |state, outcome, approved: Option<u64>| {
+            Inner::StatusAnswer(StatusAnswer {
+                amount: approved.map(amount),
+                answer: None,
+                code: approved.and(ApprovalCode::new(*b"A2B3C4")),
+                currency: approved.map(|_| usd),
+                digest: Digest([0; 32]),
+                original: id(1),
+                outcome,
+                re: id(2),
+                state,
+                time: Time::from_unix(0).unwrap(),
+                extra: tr_protocol::message::Extra::default(),
+            })
+        };
+        let text = |answer| words(&ENGLISH, &answer, &answer).unwrap().0;
+        assert!(text(answer(State::Partial, None, Some(25_00))).contains("IN PART: 25.00 USD"));
+        assert!(text(answer(State::Approved, None, Some(25_00))).contains("APPROVED: 25.00 USD"));
+        let undone = |outcome| text(answer(State::Reversal, Some(outcome), None));
+        assert_eq!(undone(ReversalResult::Reversed), ENGLISH.was_reversed);
+        assert_eq!(undone(ReversalResult::WasDeclined), ENGLISH.nothing_to_reverse);
+        assert_eq!(undone(ReversalResult::TooOld), ENGLISH.too_old);
+    }
+}

@@ -28,11 +28,23 @@ async fn a_stripe_whose_check_value_the_hsm_does_not_confirm_buys_nothing() {
     };
     let later = Expiry::new(expiry.year() + 1, expiry.month()).unwrap();
     let stripes = [
-        ("a wrong check value", written(Some(expiry), Some(service), &wrong_digit)),
+        (
+            "a wrong check value",
+            written(Some(expiry), Some(service), &wrong_digit),
+        ),
         ("another expiry", written(Some(later), Some(service), &data)),
-        ("another service code", written(Some(expiry), ServiceCode::parse("201").ok(), &data)),
-        ("another layout", written(Some(expiry), Some(service), &format!("2{}", &data[1..]))),
-        ("a key of another version", written(Some(expiry), Some(service), &format!("1002{}", &data[4..]))),
+        (
+            "another service code",
+            written(Some(expiry), ServiceCode::parse("201").ok(), &data),
+        ),
+        (
+            "another layout",
+            written(Some(expiry), Some(service), &format!("2{}", &data[1..])),
+        ),
+        (
+            "a key of another version",
+            written(Some(expiry), Some(service), &format!("1002{}", &data[4..])),
+        ),
         ("no check value", written(Some(expiry), Some(service), "")),
         ("no expiry", written(None, Some(service), &data)),
         ("no service code", written(Some(expiry), None, &data)),
@@ -41,7 +53,12 @@ async fn a_stripe_whose_check_value_the_hsm_does_not_confirm_buys_nothing() {
     let mut till = pos.shell().unwrap();
     online(&mut till).await;
     for (what, track) in &stripes {
-        till.prepare(&Task::Pay { amount: 1_00, partial: true, track }).unwrap();
+        till.prepare(&Task::Pay {
+            amount: 1_00,
+            partial: true,
+            track,
+        })
+        .unwrap();
         let (outcome, amount, because) = sale(&settle(&mut till).await);
         assert_eq!((outcome, amount), (Outcome::Declined, 0), "{what}");
         assert_eq!(because.as_deref(), Some(rule::CARD_INVALID), "{what}");
@@ -61,7 +78,15 @@ async fn a_card_of_another_issuer_is_unknown() {
     let mut till = pos.shell().unwrap();
     online(&mut till).await;
     let track = ";4111111111111111=29121010000000000000?";
-    till.prepare(&Task::Pay { amount: 1_00, partial: false, track }).unwrap();
+    till.prepare(&Task::Pay {
+        amount: 1_00,
+        partial: false,
+        track,
+    })
+    .unwrap();
     let (outcome, _, because) = sale(&settle(&mut till).await);
-    assert_eq!((outcome, because.as_deref()), (Outcome::Declined, Some(rule::CARD_UNKNOWN)));
+    assert_eq!(
+        (outcome, because.as_deref()),
+        (Outcome::Declined, Some(rule::CARD_UNKNOWN))
+    );
 }
