@@ -75,6 +75,8 @@ pub struct Sqlite {
 struct Queues {
     write: Sender<Box<dyn Job>>,
     read: Sender<Box<dyn Job>>,
+    /// Reads of everything there is: a report must not stand before a sale's look-ups.
+    report: Sender<Box<dyn Job>>,
 }
 
 /// A connection and what it takes to read and write rows.
@@ -96,6 +98,7 @@ impl Sqlite {
         let open::Opened {
             writer,
             reader,
+            reporter,
             checkpointer,
             lock,
         } = open::open(options)?;
@@ -103,19 +106,21 @@ impl Sqlite {
         let progress = Arc::new(Progress::default());
         let (write, write_jobs) = channel();
         let (read, read_jobs) = channel();
+        let (report, report_jobs) = channel();
         let threads = vec![
             spawn("store-writer", {
                 let progress = Arc::clone(&progress);
                 move || write_loop(&writer, &write_jobs, &progress)
             })?,
             spawn("store-reader", move || read_loop(&reader, &read_jobs))?,
+            spawn("store-reporter", move || read_loop(&reporter, &report_jobs))?,
             spawn("store-checkpoint", {
                 let stopping = Arc::clone(&stopping);
                 move || checkpoint_loop(&checkpointer, &stopping, &progress)
             })?,
         ];
         Ok(Self {
-            queues: Mutex::new(Some(Queues { write, read })),
+            queues: Mutex::new(Some(Queues { write, read, report })),
             threads: Mutex::new(threads),
             stopping,
             lock: Mutex::new(Some(lock)),
@@ -137,6 +142,14 @@ impl Sqlite {
         F: FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
     {
         self.submit(run, false, |queues| &queues.read)
+    }
+
+    fn report<T, F>(&self, run: F) -> Pending<'static, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.submit(run, false, |queues| &queues.report)
     }
 
     fn submit<T, F>(&self, run: F, sale: bool, queue: fn(&Queues) -> &Sender<Box<dyn Job>>) -> Pending<'static, T>
@@ -414,7 +427,7 @@ impl Store for Sqlite {
 
     fn transactions(&self, terminal: &str, limit: usize) -> Pending<'_, Vec<StoredTransaction>> {
         let terminal = terminal.to_owned();
-        self.read(move |db| execute::transactions(db, &terminal, limit))
+        self.report(move |db| execute::transactions(db, &terminal, limit))
     }
 
     fn register_company(&self, name: &str) -> Pending<'_, Party> {
@@ -499,15 +512,15 @@ impl Store for Sqlite {
     }
 
     fn ledger(&self) -> Pending<'_, LedgerReport> {
-        self.read(books::ledger)
+        self.report(books::ledger)
     }
 
     fn postings(&self, limit: usize) -> Pending<'_, Vec<PostingRecord>> {
-        self.read(move |db| books::postings(db, limit))
+        self.report(move |db| books::postings(db, limit))
     }
 
     fn audit(&self) -> Pending<'_, Vec<String>> {
-        self.read(books::audit)
+        self.report(books::audit)
     }
 
     fn close(&self) -> Pending<'_, ()> {

@@ -20,6 +20,7 @@ const PAGE: u64 = 4_096;
 pub(super) struct Opened {
     pub(super) writer: Db,
     pub(super) reader: Db,
+    pub(super) reporter: Db,
     pub(super) checkpointer: Connection,
     pub(super) lock: File,
 }
@@ -50,8 +51,10 @@ pub(super) fn open(options: Options) -> Result<Opened, StoreError> {
     check_format(&writer, &path)?;
     settle(&writer, max_bytes).map_err(|error| located(error.into()))?;
     let reader = connect(&path, &secret)?;
+    let reporter = connect(&path, &secret)?;
     let checkpointer = connect(&path, &secret)?;
     settle(&reader, None).map_err(|error| located(error.into()))?;
+    settle(&reporter, None).map_err(|error| located(error.into()))?;
     settle(&checkpointer, None).map_err(|error| located(error.into()))?;
     let shared: Arc<Path> = path.as_path().into();
     let db = |sql| Db {
@@ -63,6 +66,7 @@ pub(super) fn open(options: Options) -> Result<Opened, StoreError> {
     Ok(Opened {
         writer: db(writer),
         reader: db(reader),
+        reporter: db(reporter),
         checkpointer,
         lock,
     })
