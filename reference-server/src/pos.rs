@@ -51,7 +51,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
 ];
-/// When this program was built, no earlier: the first floor of a terminal's time. 2026-11-01T00:00:00Z.
+/// The least first floor of a terminal's time, for a machine whose clock was never set: 2026-11-01T00:00:00Z.
 const BUILT: i64 = 1_793_491_200;
 
 /// What `pos.toml` holds.
@@ -153,7 +153,7 @@ impl Pos {
             &request_frame,
             &answer_frame,
             &root,
-            BUILT,
+            BUILT.max(clock::now()),
             &AwsLc,
         )?;
         if let Ok(tr_protocol::message::Outer::EnrolAnswer(answer)) = tr_protocol::message::Outer::parse(&answer_frame)
@@ -456,6 +456,7 @@ impl Shell<'_> {
     pub async fn connect(&mut self) -> Result<Option<Settled>> {
         self.disconnect();
         self.stream = Some(self.pos.connect().await?);
+        self.terminal.tell_time(clock::now());
         self.terminal.connect(&Zeroizing::new(init::random()?))?;
         loop {
             match self.drive().await? {

@@ -10,7 +10,7 @@ use tr_terminal::{Error, Event, Output, Swiped};
 use crate::backend::{Backend, Says, approval};
 use crate::device::TestDevice;
 use crate::line::Shell;
-use crate::world::{POS_SEED, Pos, World, sale, swiped, time};
+use crate::world::{NOW, POS_SEED, Pos, World, sale, swiped, time};
 
 fn id(id: u64) -> TransactionId {
     TransactionId::new(id).unwrap()
@@ -32,6 +32,19 @@ fn only_one_command_is_pending_at_a_time() {
     let refused = shell.terminal.reverse(first, ReversalReason::Cancelled, time());
     assert_eq!(refused.unwrap_err(), Error::Pending);
     assert_eq!(shell.terminal.memory().next_id().get(), first.get() + 1);
+}
+
+#[test]
+fn a_backend_whose_certificate_has_expired_is_refused_by_the_clock_that_was_told() {
+    const DAY: i64 = 86_400;
+    for (days, online) in [(0, true), (88, true), (90, false), (-2, false)] {
+        let device = TestDevice::new(POS_SEED);
+        let mut shell = Shell::new(&device);
+        shell.terminal.tell_time(NOW + days * DAY);
+        shell.connect();
+        shell.settle();
+        assert_eq!(shell.terminal.is_online(), online, "{days} days: {:?}", shell.dropped);
+    }
 }
 
 #[test]
