@@ -42,7 +42,11 @@ struct NoCurve;
 
 impl Verifier for NoCurve {
     fn verify(&self, _: &[u8; 65], _: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        if *signature == [2; 64] { Err(BadSignature) } else { Ok(()) }
+        if *signature == [2; 64] {
+            Err(BadSignature)
+        } else {
+            Ok(())
+        }
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -299,7 +303,9 @@ impl World {
                 self.input(answer.expect("room").as_bytes());
             }
             Outer::Sealed(sealed) => {
-                let Session::Up(channel) = &mut self.session else { return };
+                let Session::Up(channel) = &mut self.session else {
+                    return;
+                };
                 let mut payload = vec![0; sealed.payload.len()];
                 sealed.payload.octets(&mut payload).expect("room");
                 let routing = channel.own_connection;
@@ -318,7 +324,9 @@ impl World {
 
     /// Seals content; 1, 2 and 3 in it stand for the digest and the id of what was asked, and for a signature.
     fn say(&mut self, content: &[u8]) {
-        let Session::Up(channel) = &mut self.session else { return };
+        let Session::Up(channel) = &mut self.session else {
+            return;
+        };
         let mut clear = Vec::new();
         for octet in content {
             match (octet, self.asked) {
@@ -412,7 +420,9 @@ fuzz_target!(|data: &[u8]| {
             0..=9 => world.press(what),
             10 => world.backend(),
             11 | 12 => {
-                let Some((length, rest)) = data.split_first_chunk::<2>() else { break };
+                let Some((length, rest)) = data.split_first_chunk::<2>() else {
+                    break;
+                };
                 let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
                 let (content, rest) = rest.split_at(length);
                 data = rest;
