@@ -96,8 +96,12 @@ async fn main() -> Result<()> {
 
     let mut results = Vec::new();
     for count in &args.pos {
+        // The ledger alone, before and after: what else the machine does then counts on both sides.
+        let alone = span.min(Duration::from_secs(4)) / 2;
+        let before = ledger(dir.path(), *count, alone).await?;
         let result = measure(&network, &mut tills, *count, span, [&backend, &gateway]).await?;
-        results.push(result);
+        let after = ledger(dir.path(), *count, alone).await?;
+        results.push((result, before.mean(&after)));
     }
     gateway.stop().await?;
     backend.stop().await?;
@@ -106,9 +110,8 @@ async fn main() -> Result<()> {
     println!("\nprimitives of one authorisation, one core, in this run");
     println!("  verify the command (P-256, aws-lc)  {:7.1} us", primitives.verify);
     println!("  sign the answer (P-256, aws-lc)     {:7.1} us", primitives.sign);
-    for result in &results {
-        let ledger = ledger(dir.path(), result.count, span.min(Duration::from_secs(5))).await?;
-        result.print(&primitives, &ledger);
+    for (result, ledger) in &results {
+        result.print(&primitives, ledger);
     }
     Ok(())
 }
@@ -631,13 +634,23 @@ struct Ledger {
     rate: f64,
 }
 
+impl Ledger {
+    fn mean(&self, other: &Self) -> Self {
+        Ledger {
+            spent: f64::midpoint(self.spent, other.spent),
+            rate: f64::midpoint(self.rate, other.rate),
+        }
+    }
+}
+
 async fn ledger(dir: &Path, count: usize, span: Duration) -> Result<Ledger> {
     const EVIDENCE: usize = 520;
     const ANSWER: usize = 480;
     let now = clock::now();
     let currency = Currency::new(CURRENCY).context("the currency")?;
+    let dir = tempfile::tempdir_in(dir)?;
     let store = Sqlite::open(Options {
-        path: dir.join(format!("ledger-{count}.db")),
+        path: dir.path().join("ledger.db"),
         key: DataKey::new([1; 32]),
         policy: commands::policy(CURRENCY, "UTC", PLENTY, PLENTY)?,
         create: true,
