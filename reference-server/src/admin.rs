@@ -182,7 +182,7 @@ impl Core {
     pub async fn administer(&self, ask: Ask) -> Told {
         match self.try_administer(ask).await {
             Ok(told) => told,
-            Err(error) => Told::Error(format!("{error:#}")),
+            Err(error) => Told::Error(crate::ui::one_line(&error)),
         }
     }
 

@@ -440,7 +440,7 @@ async fn finish(shell: &mut Shell<'_>, language: Language) -> Result<(ExitCode, 
     let settled = match shell.settle().await {
         Ok(settled) => settled,
         Err(error) => {
-            anstream::eprintln!("tr-net: {error:#}");
+            anstream::eprintln!("tr-net: {}", ui::one_line(&error));
             ui::line(texts.unknown);
             return Ok((ExitCode::from(UNKNOWN), None));
         }

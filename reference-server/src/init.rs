@@ -265,11 +265,11 @@ pub fn open_handout(bundle: &[u8], code: &str) -> Result<Handout> {
 /// When the file is missing or was not sealed by this key store.
 pub fn handout_code(data: &DataDir, hsm: &Hsm) -> Result<Zeroizing<String>> {
     let path = data.file("backend/handout-code.sealed");
-    let sealed = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let sealed = fs::read(&path).with_context(|| unreadable(&path))?;
     let mut clear = Zeroizing::new(vec![0; sealed.len()]);
     let code = hsm
         .unseal(hsm::STORAGE, CODE_AAD, &sealed, &mut clear)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+        .with_context(|| unsealable(&path))?;
     Ok(Zeroizing::new(String::from_utf8_lossy(code).into_owned()))
 }
 
@@ -279,10 +279,10 @@ pub fn handout_code(data: &DataDir, hsm: &Hsm) -> Result<Zeroizing<String>> {
 /// When the file is missing or was not wrapped by this key store.
 pub fn k_db(data: &DataDir, hsm: &Hsm) -> Result<tr_hsm::Secret> {
     let path = data.file("backend/k-db.wrapped");
-    let wrapped = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let wrapped = fs::read(&path).with_context(|| unreadable(&path))?;
     let mut clear = tr_hsm::Secret::default();
     hsm.unwrap_data_key(hsm::K_DB, K_DB_AAD, &wrapped, &mut clear)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+        .with_context(|| unsealable(&path))?;
     Ok(clear)
 }
 
@@ -292,8 +292,20 @@ pub fn k_db(data: &DataDir, hsm: &Hsm) -> Result<tr_hsm::Secret> {
 /// When the file is missing or no certificate.
 pub fn certificate(data: &DataDir, role: Role) -> Result<Vec<u8>> {
     let path = data.file(&file_name(role));
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    pem::decode(pem::Label::Certificate, &text).with_context(|| format!("{} is no certificate", path.display()))
+    let text = fs::read_to_string(&path).with_context(|| unreadable(&path))?;
+    pem::decode(pem::Label::Certificate, &text)
+        .with_context(|| format!("{} is no certificate; restore it from a backup", path.display()))
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("cannot read {}; restore it from a backup", path.display())
+}
+
+fn unsealable(path: &Path) -> String {
+    format!(
+        "cannot open {}: it was altered, or belongs to another key store; restore it from a backup",
+        path.display()
+    )
 }
 
 fn file_name(role: Role) -> String {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tr_net::cli::{Cli, LogFormat};
-use tr_net::{commands, logging};
+use tr_net::{commands, logging, ui};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match ran {
         Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("tr-net: {error:#}");
+            anstream::eprintln!("tr-net: {}", ui::one_line(&error));
             ExitCode::FAILURE
         }
     }

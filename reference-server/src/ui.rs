@@ -97,6 +97,21 @@ pub fn mask_pan(pan: &str) -> String {
         .collect()
 }
 
+/// An error and its causes in one line. A cause that the text before it ends with already is not said again.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string().trim().replace('\n', ", ");
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
 /// Octets in lower-case hexadecimal.
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
@@ -121,6 +136,13 @@ mod tests {
         assert_eq!(cut.len(), 3);
         assert!(cut[2].ends_with("more characters)"), "{}", cut[2]);
         assert!(cut.iter().all(|line| line.chars().count() <= 60), "{cut:?}");
+    }
+
+    #[test]
+    fn a_cause_is_said_once_and_in_one_line() {
+        let cause = anyhow::anyhow!("no such\nfile");
+        let error = cause.context("reading x: no such, file").context("cannot open x");
+        assert_eq!(one_line(&error), "cannot open x: reading x: no such, file");
     }
 
     #[test]

@@ -350,6 +350,8 @@ impl Ran {
             !self.err.contains("panicked") && !self.err.contains("RUST_BACKTRACE"),
             "{self:?}"
         );
+        let parts: Vec<&str> = self.err.trim().split(": ").collect();
+        assert!(parts.windows(2).all(|two| two[0] != two[1]), "said twice: {self:?}");
         for word in words {
             assert!(self.err.contains(word), "no `{word}` in {self:?}");
         }

@@ -223,7 +223,7 @@ fn io_kind(kind: io::ErrorKind) -> ErrorKind {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAKeyFile => f.write_str("this is no key file"),
+            Self::NotAKeyFile => f.write_str("this is no key file; restore it from a backup"),
             Self::UnknownVersion { found } => {
                 write!(f, "key file of version {found}; this program knows version 1")
             }
@@ -258,7 +258,10 @@ impl fmt::Display for StoreError {
                 write!(f, "argon2id did not get {kib} KiB of memory")
             }
             Self::WrongPassphraseOrAltered => {
-                f.write_str("the key file does not open: the passphrase is wrong, or the file was altered")
+                f.write_str(
+                    "the key file does not open: the passphrase is wrong, or the file was altered; try again, or restore it \
+                     from a backup",
+                )
             }
             Self::Body { at, rule } => write!(f, "key file contents, offset {at}: {rule}"),
             Self::PermissionsTooWide { mode } => write!(
@@ -266,7 +269,13 @@ impl fmt::Display for StoreError {
                 "the key file is open to others (mode {mode:04o}); make it 0600 (chmod 600)"
             ),
             Self::NotAFile { path } => write!(f, "{} is no regular file", path.display()),
-            Self::InUse { lock } => write!(f, "the key file is in use by another process (lock {})", lock.display()),
+            Self::InUse { lock } => {
+                write!(
+                    f,
+                    "the key file is in use by another process (lock {}); stop that one first",
+                    lock.display()
+                )
+            }
             Self::FileExists { path } => {
                 write!(f, "{} exists and is not overwritten", path.display())
             }
