@@ -204,7 +204,7 @@ async fn serve_gateway(args: &cli::Gateway) -> Result<()> {
             name: ServerName::IpAddress(config.backend.ip().into()),
             tls: tls::client_config(&identity, &trust, Role::ClassBackend)?,
         },
-        addresses: crate::gateway::IpRules::default(),
+        addresses: config.addresses.rules()?,
         limits: Limits::from(&config.limits),
         link: LinkLimits::default(),
         tap,

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::gateway::Limits;
+use crate::gateway::{IpNet, IpRules, Limits};
 use crate::ledger::Policy;
 
 /// The settings file's format.
@@ -53,6 +53,9 @@ pub struct Config {
     /// What one device may take of the gateway, and all of them together.
     #[serde(default)]
     pub limits: DeviceLimits,
+    /// Which addresses may connect to the gateway.
+    #[serde(default)]
+    pub addresses: Addresses,
 }
 
 /// Life times of certificates.
@@ -74,6 +77,38 @@ impl Default for Certificates {
             grace_days: 30,
             voucher_hours: 72,
         }
+    }
+}
+
+/// Address ranges such as `192.0.2.0/24`. Denied ranges win; without an allow list every other address may connect.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Addresses {
+    /// Ranges that may connect; empty for all.
+    pub allow: Vec<String>,
+    /// Ranges that may not.
+    pub deny: Vec<String>,
+}
+
+impl Addresses {
+    /// The rules for the gateway.
+    ///
+    /// # Errors
+    /// The first range that is none.
+    pub fn rules(&self) -> Result<IpRules> {
+        let parse = |texts: &[String]| -> Result<Vec<IpNet>> {
+            texts
+                .iter()
+                .map(|text| {
+                    text.parse()
+                        .with_context(|| format!("`{text}` in [addresses] of tr-net.toml"))
+                })
+                .collect()
+        };
+        Ok(IpRules {
+            allow: parse(&self.allow)?,
+            deny: parse(&self.deny)?,
+        })
     }
 }
 
@@ -415,6 +450,20 @@ mod tests {
         );
         let unknown = limits("[limits]\nframes = 1\n").unwrap_err();
         assert!(unknown.contains("frames"), "{unknown}");
+    }
+
+    #[test]
+    fn address_ranges_are_read_or_named() {
+        let rules = |deny: &str| {
+            Addresses {
+                allow: Vec::new(),
+                deny: vec![deny.to_owned()],
+            }
+            .rules()
+        };
+        let rules_of = rules("192.0.2.0/24").unwrap();
+        assert!(!rules_of.permit("192.0.2.7".parse().unwrap()) && rules_of.permit("198.51.100.7".parse().unwrap()));
+        assert!(format!("{:#}", rules("192.0.2.0/99").unwrap_err()).contains("`192.0.2.0/99` in [addresses]"));
     }
 
     #[test]

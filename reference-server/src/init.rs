@@ -18,7 +18,7 @@ use tr_pki::{Certificate, HostName, Role, Verifier, pem};
 use zeroize::Zeroizing;
 
 use crate::cli::Hidden;
-use crate::config::{CONFIG_VERSION, Certificates, Config, DataDir, DeviceLimits, write_private};
+use crate::config::{Addresses, CONFIG_VERSION, Certificates, Config, DataDir, DeviceLimits, write_private};
 use crate::hsm::{self, Hsm};
 use crate::ledger::Policy;
 
@@ -170,6 +170,7 @@ fn fill(data: &DataDir, passphrase: &str, plan: &Plan, progress: &mut dyn FnMut(
         policy: plan.policy.clone(),
         certificates: plan.certificates.clone(),
         limits: DeviceLimits::default(),
+        addresses: Addresses::default(),
     })?;
     Ok(made)
 }

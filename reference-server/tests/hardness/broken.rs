@@ -172,7 +172,11 @@ fn an_altered_key_store_of_the_gateway_is_refused() {
 
 #[test]
 fn an_altered_data_key_is_refused() {
-    each_alteration("data/backend/k-db.wrapped", &[&["ledger"]], &["k-db.wrapped", "restore"]);
+    each_alteration(
+        "data/backend/k-db.wrapped",
+        &[&["ledger"]],
+        &["k-db.wrapped", "restore"],
+    );
 }
 
 #[test]
