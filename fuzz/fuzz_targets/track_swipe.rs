@@ -12,7 +12,10 @@ fuzz_target!(|data: &[u8]| {
     };
     let reading = match mode % 4 {
         0 => {
-            let samples: Vec<i16> = rest.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+            let samples: Vec<i16> = rest
+                .chunks_exact(2)
+                .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
             let rate = 4_000 + u32::from(rate) * 1000;
             pieces(&samples, rate, usize::from(cut));
             Reading::of_samples(&samples, rate, &mut workspace).ok()
@@ -29,7 +32,10 @@ fuzz_target!(|data: &[u8]| {
     let Some(reading) = reading else { return };
     assert!(reading.bits().first_one().is_some());
     if let Ok(framed) = reading.framed() {
-        assert_eq!(Framed::decode(&framed.to_bits(), 0, framed.alphabet()).as_ref(), Ok(framed));
+        assert_eq!(
+            Framed::decode(&framed.to_bits(), 0, framed.alphabet()).as_ref(),
+            Ok(framed)
+        );
         assert_eq!(Track::from_framed(framed).is_ok(), reading.track().is_ok());
     }
 });
