@@ -703,6 +703,7 @@ async fn ledger(dir: &Path, count: usize, span: Duration) -> Result<Ledger> {
                 currency,
                 partial: false,
                 verdict: None,
+                check_key_version: Some(1),
             });
             let submission = Submission {
                 terminal: uri.clone(),

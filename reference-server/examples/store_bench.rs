@@ -210,6 +210,7 @@ impl Full {
             currency: usd()?,
             partial: false,
             verdict: None,
+            check_key_version: Some(1),
         });
         let id = TransactionId::new(sale / TERMINALS + 1).ok_or("id")?;
         Ok(Submission {
@@ -334,7 +335,7 @@ impl Bare {
             )?
             .execute(params![home, terminal, id, 1, 1, digest, account, bucket, card, NOW])?;
         let _currency: String = self.one(
-            "SELECT a.currency, a.status, c.status, c.last_month FROM accounts a JOIN cards c
+            "SELECT a.currency, a.status, c.status, c.last_month, c.check_key_version FROM accounts a JOIN cards c
              ON c.bucket = a.bucket AND c.card_index = ?3 WHERE a.bucket = ?1 AND a.account = ?2",
             params![bucket, account, card],
         )?;

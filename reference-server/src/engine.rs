@@ -60,6 +60,9 @@ pub struct Authorise {
     pub partial: bool,
     /// The rule that the caller saw broken, such as a wrong check value; it declines.
     pub verdict: Option<Rule>,
+    /// The version of the HSM key under which the card's check value was found good; a card that was issued under
+    /// another one is declined. None if the caller saw no check value of ours.
+    pub check_key_version: Option<u32>,
 }
 
 impl Command {
@@ -162,6 +165,8 @@ pub struct Card {
     pub status: Usable,
     /// The last month in which the card is good, as `year * 12 + month - 1`.
     pub last_month: i64,
+    /// The version of the HSM key that made its check value.
+    pub check_key_version: u32,
     /// The account.
     pub state: CardState,
 }
@@ -332,7 +337,7 @@ pub fn judge(
     policy: &Policy,
     now: i64,
 ) -> Result<Decided, LedgerError> {
-    let barred = match asked.verdict {
+    let barred = match asked.verdict.or_else(|| other_key(asked, card)) {
         Some(rule) => Some(rule),
         None => barred(seller, card, policy, now)?,
     };
@@ -430,6 +435,12 @@ pub fn balance(card: Option<&Card>, verdict: Option<Rule>, policy: &Policy, now:
         currency: card.state.currency,
         rule: None,
     })
+}
+
+/// A check value that is good under a key that the card was not issued under is none.
+fn other_key(asked: &Authorise, card: Option<&Card>) -> Option<Rule> {
+    let (named, issued) = (asked.check_key_version?, card?.check_key_version);
+    (named != issued).then_some(Rule::CheckValue)
 }
 
 fn barred(seller: &Seller, card: Option<&Card>, policy: &Policy, now: i64) -> Result<Option<Rule>, LedgerError> {

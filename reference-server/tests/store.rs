@@ -184,6 +184,7 @@ fn sale(number: u64, amount: i64, partial: bool) -> Sent {
         currency: usd(),
         partial,
         verdict: None,
+        check_key_version: Some(1),
     });
     Sent {
         terminal: 0,
@@ -414,6 +415,32 @@ async fn pruned_ids_are_too_old_and_never_executed() {
     assert_eq!(bench.store.terminal(&uri(0)).await.unwrap().unwrap().low_water, id(5));
     assert!(text(&bench.send(&sale(5, 200, false), START).await).contains("Approved"));
     bench.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_check_value_of_another_key_than_the_card_s_is_declined() {
+    let mut bench = Bench::new().await;
+    bench.fund(0, 5_000, START).await;
+    let under = |number, check_key_version| {
+        let request = Request::Authorise(Authorise {
+            amount: 500,
+            currency: usd(),
+            partial: false,
+            verdict: None,
+            check_key_version,
+        });
+        Sent {
+            terminal: 0,
+            command: command(number, request),
+            card: Some(0),
+        }
+    };
+    let other = text(&bench.send(&under(1, Some(2)), START).await);
+    assert!(
+        other.contains("Declined") && other.contains(&format!("{:?}", Rule::CheckValue)),
+        "{other}"
+    );
+    assert!(text(&bench.send(&under(2, Some(1)), START).await).contains("Approved"));
 }
 
 #[tokio::test]

@@ -345,21 +345,23 @@ impl Session {
             }
             (Inner::Authorise(sale), Some(card)) => {
                 check_data(&card, id, digest, sale.track_hash, sale.pin_hash)?;
-                let (pan, verdict) = self.card(&card).await.map_err(here)?;
+                let read = self.card(&card).map_err(here)?;
                 let amount = i64::try_from(sale.amount.minor_units()).map_err(|error| here(error.into()))?;
                 let asked = Authorise {
                     amount,
                     currency: sale.currency,
                     partial: sale.partial,
-                    verdict,
+                    verdict: read.verdict,
+                    check_key_version: read.check_key_version,
                 };
-                (Request::Authorise(asked), pan)
+                (Request::Authorise(asked), read.pan)
             }
             (Inner::Balance(query), Some(card)) => {
                 check_data(&card, id, digest, query.track_hash, query.pin_hash)?;
-                let (pan, verdict) = self.card(&card).await.map_err(here)?;
+                let read = self.card(&card).map_err(here)?;
                 // A card that cannot be trusted has no balance to tell; an unknown number has none either.
-                (Request::Balance, pan.filter(|_| verdict.is_none()))
+                let trusted = self.is_as_issued(&read).await.map_err(here)?;
+                (Request::Balance, read.pan.filter(|_| trusted))
             }
             (Inner::Reversal(reversal), None) => (
                 Request::Reversal {
@@ -435,29 +437,47 @@ impl Session {
     }
 
     /// The number of the card, and what is wrong with it apart from what the ledger knows: a stripe that is
-    /// not of our layout, a check value that the HSM does not confirm, or one of a key that the card was not issued under.
-    async fn card(&self, card: &Card<'_>) -> Result<(Option<Pan>, Option<Rule>)> {
+    /// not of our layout, or a check value that the HSM does not confirm.
+    fn card(&self, card: &Card<'_>) -> Result<ReadCard> {
+        let of = |pan, verdict| ReadCard {
+            pan,
+            verdict,
+            check_key_version: None,
+        };
         let Ok(track) = Track2::parse(card.track.expose().as_str()) else {
-            return Ok((None, Some(Rule::CheckValue)));
+            return Ok(of(None, Some(Rule::CheckValue)));
         };
         let Ok(pan) = Pan::new(track.pan().expose_digits()) else {
-            return Ok((None, Some(Rule::CheckValue)));
+            return Ok(of(None, Some(Rule::CheckValue)));
         };
         let ours = match OurCard::from_track2(&track) {
             Ok(ours) => ours,
             // Another issuer's card is unknown here, which the ledger says.
-            Err(error) if error.kind == TrackErrorKind::Issuer => return Ok((Some(pan), None)),
-            Err(_) => return Ok((Some(pan), Some(Rule::CheckValue))),
+            Err(error) if error.kind == TrackErrorKind::Issuer => return Ok(of(Some(pan), None)),
+            Err(_) => return Ok(of(Some(pan), Some(Rule::CheckValue))),
         };
         let version = u32::from(ours.key_version());
-        let issued_under = self
-            .core
-            .store
-            .card(pan.clone())
-            .await?
-            .map(|record| record.check_key_version);
-        let good = issued_under.is_none_or(|issued| issued == version) && self.is_genuine(&ours, version)?;
-        Ok((Some(pan), if good { None } else { Some(Rule::CheckValue) }))
+        if !self.is_genuine(&ours, version)? {
+            return Ok(of(Some(pan), Some(Rule::CheckValue)));
+        }
+        Ok(ReadCard {
+            pan: Some(pan),
+            verdict: None,
+            check_key_version: Some(version),
+        })
+    }
+
+    /// Whether nothing is wrong with the card, and its check value is of the key that it was issued under. For a sale the
+    /// ledger compares the keys itself, among what it loads of the card anyway.
+    async fn is_as_issued(&self, read: &ReadCard) -> Result<bool> {
+        let (Some(pan), None) = (&read.pan, read.verdict) else {
+            return Ok(false);
+        };
+        let issued = self.core.store.card(pan.clone()).await?;
+        Ok(issued.is_none_or(|issued| {
+            read.check_key_version
+                .is_none_or(|version| version == issued.check_key_version)
+        }))
     }
 
     /// Whether the HSM confirms the check value. That it cannot be asked is an error, never a card's fault.
@@ -480,6 +500,14 @@ impl Session {
             },
         }
     }
+}
+
+/// What a D frame's card is, before the ledger is asked.
+struct ReadCard {
+    pan: Option<Pan>,
+    verdict: Option<Rule>,
+    /// The key of a check value that is good.
+    check_key_version: Option<u32>,
 }
 
 /// The D frame must be the one that the signed command means. PINs are not taken yet: one that came is refused, since

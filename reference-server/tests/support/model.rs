@@ -11,6 +11,8 @@ use tr_protocol::lifecycle::{Entry as Life, Standing, Stored, Write};
 use tr_protocol::value::{Digest, TransactionId};
 
 pub const START: i64 = 1_795_000_000;
+/// The key version under which every card here was issued.
+pub const CHECK_KEY: u32 = 1;
 
 /// Small numbers, so that caps, balances and the minimum are all met by random sales.
 pub fn policy() -> Policy {
@@ -283,6 +285,7 @@ impl Model {
         Some(Card {
             status: card.status,
             last_month: card.last_month,
+            check_key_version: CHECK_KEY,
             state,
         })
     }
@@ -436,14 +439,17 @@ pub mod generate {
 
     fn request() -> impl Strategy<Value = Request> {
         let verdict = prop_oneof![9 => Just(None), 1 => Just(Some(tr_net::ledger::Rule::CheckValue))];
-        let authorise = (1..2_300_i64, any::<bool>(), verdict).prop_map(|(amount, partial, verdict)| {
-            Request::Authorise(Authorise {
-                amount,
-                currency: usd(),
-                partial,
-                verdict,
-            })
-        });
+        let key = prop_oneof![9 => Just(Some(CHECK_KEY)), 1 => Just(Some(CHECK_KEY + 1)), 1 => Just(None)];
+        let authorise =
+            (1..2_300_i64, any::<bool>(), verdict, key).prop_map(|(amount, partial, verdict, check_key_version)| {
+                Request::Authorise(Authorise {
+                    amount,
+                    currency: usd(),
+                    partial,
+                    verdict,
+                    check_key_version,
+                })
+            });
         prop_oneof![
             6 => authorise,
             3 => (1..16_u64).prop_map(|original| Request::Reversal { original: id(original) }),

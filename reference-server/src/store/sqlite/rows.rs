@@ -551,13 +551,13 @@ pub(super) fn find_card(db: &Db, pan: &[u8]) -> Result<Option<Place>, StoreError
 
 /// A card with its account as it stands on a day.
 pub(super) fn load_card(db: &Db, place: &Place, day: Day) -> Result<Option<Card>, StoreError> {
-    let row: Option<(String, i64, i64, i64)> = db.row(
-        "SELECT a.currency, a.status, c.status, c.last_month FROM accounts a JOIN cards c
+    let row: Option<(String, i64, i64, i64, u32)> = db.row(
+        "SELECT a.currency, a.status, c.status, c.last_month, c.check_key_version FROM accounts a JOIN cards c
          ON c.bucket = a.bucket AND c.card_index = ?3 WHERE a.bucket = ?1 AND a.account = ?2",
         params![place.bucket, place.account, place.card],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
     )?;
-    let Some((currency, account_status, card_status, last_month)) = row else {
+    let Some((currency, account_status, card_status, last_month, check_key_version)) = row else {
         return Ok(None);
     };
     let lots = db.rows(
@@ -587,6 +587,7 @@ pub(super) fn load_card(db: &Db, place: &Place, day: Day) -> Result<Option<Card>
     Ok(Some(Card {
         status: if both { Usable::Active } else { Usable::Blocked },
         last_month,
+        check_key_version,
         state,
     }))
 }

@@ -54,6 +54,7 @@ fn sale(id: u64) -> (Submission, Sign) {
         currency: Currency::new("USD").unwrap(),
         partial: false,
         verdict: None,
+        check_key_version: Some(1),
     });
     let mut digest = [0; 32];
     digest[0] = u8::try_from(id).unwrap();
