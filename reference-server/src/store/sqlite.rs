@@ -185,7 +185,10 @@ impl Sqlite {
         }
         self.certificates.clear();
         // Last: another process may open the file from here on.
-        drop(held(&self.lock).take());
+        if let Some(lock) = held(&self.lock).take() {
+            // Said, not left to closing: a program that this process is just starting still has the file open.
+            let _ = lock.unlock();
+        }
     }
 }
 

@@ -76,6 +76,18 @@ pub(crate) struct Place {
     lock: PathBuf,
 }
 
+/// The lock of a key file, held.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said, not left to closing: a program that this process is just starting still has the file open.
+        // Closing gives the lock back as well, if this fails.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 impl Place {
     /// Follows links, so that two names of one file share one lock and the link survives.
     pub(crate) fn of_existing(path: &Path) -> Result<Self, StoreError> {
@@ -115,8 +127,8 @@ impl Place {
         })
     }
 
-    /// Takes the advisory lock, which the system gives back when the file is closed or the process dies.
-    pub(crate) fn lock(&self) -> Result<File, StoreError> {
+    /// Takes the advisory lock. The system gives it back when the process dies.
+    pub(crate) fn lock(&self) -> Result<Lock, StoreError> {
         let failed = io_error(Step::Lock, &self.lock);
         let file = OpenOptions::new()
             .write(true)
@@ -126,7 +138,7 @@ impl Place {
             .open(&self.lock)
             .map_err(&failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Lock(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse {
                 lock: self.lock.clone(),
             }),

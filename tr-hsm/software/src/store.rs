@@ -2,7 +2,6 @@
 
 use core::fmt;
 use std::{
-    fs::File,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -12,7 +11,7 @@ use tr_hsm::{KeyRef, Module, Version};
 
 use crate::{
     Params, Step, StoreError, aead,
-    disk::{Disk, Os, Place},
+    disk::{Disk, Lock, Os, Place},
     file,
     kdf::SALT_LEN,
     keys::{Key, Keys},
@@ -26,7 +25,7 @@ pub struct Store {
     /// Every reader takes its own reference and lets go of the lock before it computes.
     keys: RwLock<Arc<Keys>>,
     writer: Mutex<Writer>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What writing the file takes.
