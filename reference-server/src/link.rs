@@ -70,7 +70,7 @@ impl Default for LinkLimits {
             write: Duration::from_secs(10),
             drain: Duration::from_secs(5),
             back_off_first: Duration::from_millis(100),
-            back_off_most: Duration::from_secs(5),
+            back_off_most: Duration::from_secs(2),
             gateways: 16,
         }
     }
