@@ -430,7 +430,7 @@ async fn ready(pos: &Pos) -> Result<Shell<'_>> {
     if shell.is_pending() {
         bail!("a command still waits for its answer: run `tr-net pos retry`, or `tr-net pos cancel` to give it up");
     }
-    shell.connect().await?;
+    shell.connect_patiently().await?;
     Ok(shell)
 }
 

@@ -26,10 +26,10 @@ use tr_hsm::{Attributes, Usage, Vault};
 use tr_pki::voucher::Voucher;
 use tr_pki::{Role, Verifier, pem};
 use tr_protocol::frame::{Frame, MAX_FRAME, Scanner};
-use tr_protocol::message::Inner;
+use tr_protocol::message::{ErrorCode, Inner};
 use tr_protocol::value::{Amount, Currency, Time, TransactionId};
 use tr_terminal::memory::{MAX_SEALED, Memory};
-use tr_terminal::{Event, Output, Sale, Swiped, Terminal};
+use tr_terminal::{Dropped, Event, Output, Sale, Swiped, Terminal};
 use zeroize::Zeroizing;
 
 use crate::config::{create_private_dir, parse_settings, write_private};
@@ -422,7 +422,7 @@ pub struct Shell<'p> {
 enum Stop {
     Online,
     Answer(Settled),
-    Dropped(String),
+    Dropped(Dropped),
 }
 
 impl Shell<'_> {
@@ -463,9 +463,24 @@ impl Shell<'_> {
                 Stop::Online if self.is_pending() => {}
                 Stop::Online => return Ok(None),
                 Stop::Answer(settled) => return Ok(Some(settled)),
-                Stop::Dropped(reason) => bail!(reason),
+                Stop::Dropped(reason) => return Err(reason.into()),
             }
         }
+    }
+
+    /// As [`connect`](Shell::connect), and again after a pause while the gateway says that it cannot reach its backend.
+    ///
+    /// # Errors
+    /// As [`connect`](Shell::connect).
+    pub async fn connect_patiently(&mut self) -> Result<Option<Settled>> {
+        let unavailable = Dropped::Refused(ErrorCode::Unavailable);
+        for pause in PAUSES {
+            match self.connect().await {
+                Err(error) if error.downcast_ref() == Some(&unavailable) => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+        }
+        self.connect().await
     }
 
     /// Gives the connection up.
@@ -590,7 +605,7 @@ impl Shell<'_> {
             match self.drive().await? {
                 Stop::Online => {}
                 Stop::Answer(settled) => return Ok(Some(settled)),
-                Stop::Dropped(reason) => bail!(reason),
+                Stop::Dropped(reason) => return Err(reason.into()),
             }
         }
     }
@@ -651,9 +666,8 @@ impl Shell<'_> {
                     return Ok(Stop::Online);
                 }
                 Output::Event(Event::Dropped(dropped)) => {
-                    let reason = dropped.to_string();
                     self.disconnect();
-                    return Ok(Stop::Dropped(reason));
+                    return Ok(Stop::Dropped(dropped));
                 }
                 Output::Event(Event::Answer(answer)) => {
                     let mut settled = Settled {
