@@ -9,6 +9,7 @@ bin=${CARGO_TARGET_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../target}/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+: >"$work/load"
 "$bin/examples/load" --pos "$pos" --seconds $((seconds + 4)) >"$work/load" 2>"$work/errors" &
 load=$! recording=()
 until grep -q ' 1 s ' "$work/load"; do
