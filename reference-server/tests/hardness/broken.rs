@@ -554,8 +554,10 @@ fn files_that_cannot_be_written_are_told() {
     assert_eq!(ledger, site.ok(&["ledger"]));
 }
 
-/// A shell line in a mount name space of its own, with a disk of `size` at `$DISK`; `None` where the system does not allow it.
-fn on_small_disk(site: &Site, size: &str, line: &str) -> Option<Ran> {
+/// A shell line in a mount name space of its own, with a disk of `size` at `$DISK`. Where the system does not allow that, the
+/// test fails and says so: it proves nothing there.
+#[track_caller]
+fn on_small_disk(site: &Site, size: &str, line: &str) -> Ran {
     let disk = site.path("disk");
     fs::create_dir_all(&disk).unwrap();
     let script = format!("mount -t tmpfs -o size={size},mode=700 none '{disk}' || exit 77\n{line}");
@@ -566,12 +568,14 @@ fn on_small_disk(site: &Site, size: &str, line: &str) -> Option<Ran> {
         .env("DISK", &disk)
         .env("PROGRAM", PROGRAM)
         .env("SITE", site.folder.path());
-    let ran = Ran::from(command.output().ok()?);
-    if ran.code == 77 || ran.err.contains("unshare") {
-        eprintln!("no small disk was tried: {}", ran.err);
-        return None;
-    }
-    Some(ran)
+    let ran = Ran::from(command.output().unwrap());
+    let tried = ran.code != 77 && !ran.err.contains("unshare");
+    assert!(
+        tried,
+        "this system lets nobody mount a small disk (unshare, tmpfs): {}",
+        ran.err
+    );
+    ran
 }
 
 #[test]
@@ -579,9 +583,7 @@ fn a_full_disk_stops_init_with_one_line() {
     let site = Site::new();
     for size in ["8k", "32k", "64k", "100k"] {
         let line = r#""$PROGRAM" init --data "$DISK/data" >/dev/null; code=$?; ls "$DISK/data"; exit $code"#;
-        let Some(ran) = on_small_disk(&site, size, line) else {
-            return;
-        };
+        let ran = on_small_disk(&site, size, line);
         ran.refused(&["data"]);
         assert_eq!(ran.out, "", "{size}: what was half made is gone");
         let told = ["full", "No space left", "no space is left"]
@@ -603,9 +605,7 @@ fn a_full_disk_stops_the_administrator_and_changes_nothing() {
         "$PROGRAM" ledger --data "$DISK/data" || exit 79
         exit $code
     "#;
-    let Some(ran) = on_small_disk(&site, "600k", line) else {
-        return;
-    };
+    let ran = on_small_disk(&site, "600k", line);
     ran.refused(&["ledger.db", "full"]);
     // With room again, the ledger is as it was.
     assert_eq!(ran.out, site.ok(&["ledger"]));
@@ -625,9 +625,7 @@ fn a_full_disk_stops_a_terminal_before_it_sends() {
         "$PROGRAM" pos retry --pos "$DISK/pos" || exit 79
         exit $code
     "#;
-    let Some(ran) = on_small_disk(&site, "64k", line) else {
-        return;
-    };
+    let ran = on_small_disk(&site, "64k", line);
     ran.refused(&["pos.memory", "No space left"]);
     assert_eq!(ran.out, "no command waits for an answer\n");
     assert_eq!(before, site.ok(&["ledger"]));
