@@ -65,11 +65,15 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Sqlite {
     queues: Mutex<Option<Queues>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<Ended>>>,
     stopping: Arc<AtomicBool>,
     lock: Mutex<Option<File>>,
     certificates: Arc<lately::Lately>,
 }
+
+/// What a thread leaves when it ends: its connection, still open. Connections that close at the same moment each take the
+/// other for the one that will tidy up, and the log is left behind; so they are closed one after the other.
+type Ended = Box<dyn core::any::Any + Send>;
 
 #[derive(Debug, Clone)]
 struct Queues {
@@ -110,13 +114,25 @@ impl Sqlite {
         let threads = vec![
             spawn("store-writer", {
                 let progress = Arc::clone(&progress);
-                move || write_loop(&writer, &write_jobs, &progress)
+                move || {
+                    write_loop(&writer, &write_jobs, &progress);
+                    Box::new(writer)
+                }
             })?,
-            spawn("store-reader", move || read_loop(&reader, &read_jobs))?,
-            spawn("store-reporter", move || read_loop(&reporter, &report_jobs))?,
+            spawn("store-reader", move || {
+                read_loop(&reader, &read_jobs);
+                Box::new(reader)
+            })?,
+            spawn("store-reporter", move || {
+                read_loop(&reporter, &report_jobs);
+                Box::new(reporter)
+            })?,
             spawn("store-checkpoint", {
                 let stopping = Arc::clone(&stopping);
-                move || checkpoint_loop(&checkpointer, &stopping, &progress)
+                move || {
+                    checkpoint_loop(&checkpointer, &stopping, &progress);
+                    Box::new(checkpointer)
+                }
             })?,
         ];
         Ok(Self {
@@ -181,7 +197,7 @@ impl Sqlite {
         drop(held(&self.queues).take());
         for thread in held(&self.threads).drain(..).rev() {
             // A thread that panicked has dropped its jobs, whose callers were told.
-            let _ = thread.join();
+            drop(thread.join());
         }
         self.certificates.clear();
         // Last: another process may open the file from here on.
@@ -202,7 +218,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+fn spawn(name: &str, run: impl FnOnce() -> Ended + Send + 'static) -> Result<JoinHandle<Ended>, StoreError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map_err(|source| StoreError::File {
         path: PathBuf::new(),
