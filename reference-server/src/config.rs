@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/tr-net.toml      settings (public)
 //! DIR/certificates/    root, issuing CA, class CA, servers: PEM, public
-//! DIR/root/            the root's key store: move it away after `init`, nothing in daily work needs it
+//! DIR/root             the root's key store: move it away after `init`, nothing in daily work needs it
 //! DIR/backend/         key store, wrapped K_DB, ciphered database, administration socket
 //! DIR/gateway/         key store of the gateway
 //! DIR/handout/         what an installer hands to a terminal: class certificate and key as PKCS#12
